@@ -1,0 +1,169 @@
+//! Conditions worth a person's attention, told once per crossing.
+//!
+//! An alert has an identity (its rule and subject), so a condition that goes on is one alert, and
+//! one that ends resolves it. Refuses to know who is told, and how.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::budget::Level;
+use crate::circuit::{CircuitState, CircuitView};
+use crate::id::{ProviderName, RunId};
+use crate::money::Usd;
+use crate::time::Timestamp;
+
+/// How bad it is, worst last.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Look when there is time.
+    Caution,
+    /// Look soon.
+    Warning,
+    /// Something does not work now.
+    Critical,
+}
+
+/// Whether the condition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertState {
+    /// It holds, and nobody has said that they know.
+    Open,
+    /// It holds, and somebody knows.
+    Acked,
+    /// It no longer holds.
+    Resolved,
+}
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Alert {
+    /// Rule and subject: `budget:R-198`, `circuit:azure-gpt4o`.
+    pub id: String,
+    /// How bad.
+    pub severity: Severity,
+    /// The run or provider it is about.
+    pub subject: String,
+    /// The rule that found it.
+    pub rule: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// What happened, in words.
+    pub what: String,
+    /// What comes next, or what to do.
+    pub then: String,
+    /// Whether it holds.
+    pub state: AlertState,
+    /// Who knows.
+    #[serde(default)]
+    pub acked_by: Option<String>,
+}
+
+/// Every alert that holds.
+#[derive(Clone, Debug, Default)]
+pub struct Alerts {
+    open: BTreeMap<String, Alert>,
+}
+
+impl Alerts {
+    /// A condition was found. Answers the alert where this is news: a new one, or a worse or
+    /// milder one of the same identity.
+    pub fn raise(&mut self, alert: Alert) -> Option<Alert> {
+        let known = self.open.get(&alert.id);
+        if known.is_some_and(|known| known.severity == alert.severity) {
+            return None;
+        }
+        self.open.insert(alert.id.clone(), alert.clone());
+        Some(alert)
+    }
+
+    /// The condition no longer holds. Answers the resolved alert where there was one.
+    pub fn resolve(&mut self, id: &str) -> Option<Alert> {
+        let mut alert = self.open.remove(id)?;
+        alert.state = AlertState::Resolved;
+        Some(alert)
+    }
+
+    /// What holds, by identity.
+    pub fn iter(&self) -> impl Iterator<Item = &Alert> {
+        self.open.values()
+    }
+}
+
+/// The identity of a run's budget alert.
+pub fn budget_id(run: &RunId) -> String {
+    format!("budget:{run}")
+}
+
+/// The identity of a provider's circuit alert.
+pub fn circuit_id(provider: &ProviderName) -> String {
+    format!("circuit:{provider}")
+}
+
+/// The alert for a run's level; none while it is ok.
+pub fn of_level(run: &RunId, level: Level, limit: Usd, now: Timestamp) -> Option<Alert> {
+    let (severity, share, then) = match level {
+        Level::Ok => return None,
+        Level::Caution => (Severity::Caution, "75%", "requests go on"),
+        Level::Warning => (Severity::Warning, "90%", "raise it, or it will block"),
+        Level::Critical => {
+            (Severity::Critical, "100%", "new requests are refused until it is raised")
+        }
+    };
+    Some(Alert {
+        id: budget_id(run),
+        severity,
+        subject: run.to_string(),
+        rule: "budget".into(),
+        since: now,
+        what: format!("budget at {share} of ${}", limit.rounded(2)),
+        then: then.into(),
+        state: AlertState::Open,
+        acked_by: None,
+    })
+}
+
+/// The alert for a provider's circuit; none while it is closed.
+pub fn of_circuit(provider: &ProviderName, circuit: &CircuitView, now: Timestamp) -> Option<Alert> {
+    let (severity, state) = match circuit.state {
+        CircuitState::Closed => return None,
+        CircuitState::HalfOpen => (Severity::Warning, "half-open"),
+        CircuitState::Open => (Severity::Critical, "open"),
+    };
+    let reason = circuit.reason.as_deref().unwrap_or("no reason given");
+    Some(Alert {
+        id: circuit_id(provider),
+        severity,
+        subject: provider.to_string(),
+        rule: "circuit".into(),
+        since: circuit.since.unwrap_or(now),
+        what: format!("circuit {state}: {reason}"),
+        then: "traffic goes to the next candidate, where there is one".into(),
+        state: AlertState::Open,
+        acked_by: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_crossing_is_told_once() {
+        let run: RunId = "r".parse().unwrap();
+        let level = |level| of_level(&run, level, "10".parse().unwrap(), Timestamp::default());
+        let mut alerts = Alerts::default();
+        assert!(alerts.raise(level(Level::Caution).unwrap()).is_some());
+        assert!(alerts.raise(level(Level::Caution).unwrap()).is_none());
+        assert!(alerts.raise(level(Level::Critical).unwrap()).is_some());
+        assert_eq!(alerts.iter().count(), 1);
+        assert_eq!(alerts.resolve(&budget_id(&run)).unwrap().state, AlertState::Resolved);
+        assert!(alerts.resolve(&budget_id(&run)).is_none());
+        assert!(level(Level::Ok).is_none());
+    }
+}

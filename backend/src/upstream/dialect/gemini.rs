@@ -1,0 +1,271 @@
+//! Gemini `generateContent`.
+//!
+//! The model is in the path, the assistant is called `model`, results of calls carry the
+//! function's name. Refuses to know files, safety settings and cached content, which the OpenAI
+//! shape cannot ask for. The one idea of its reports: `candidatesTokenCount` excludes thoughts,
+//! `promptTokenCount` includes what was cached, and in a stream the last report is the sum of all.
+
+mod fold;
+mod wire;
+
+use serde::Serialize;
+use serde::de::Error as _;
+use serde_json::value::RawValue;
+
+use super::chat::{Chat, Part, Reader, Tool, ToolChoice, Turn};
+use super::reply::{Finish, Head, Said};
+use super::{Answer, Ask, Outgoing, Stamp, Untranslatable, object};
+
+pub(super) use fold::Fold;
+use wire::Answered;
+
+/// The request, built anew.
+pub(super) fn outgoing(versioned: bool, ask: &Ask<'_>) -> Result<Outgoing, Untranslatable> {
+    let version = if versioned { "" } else { "/v1beta" };
+    let verb = if ask.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    let reader = Reader { dialect: "gemini" };
+    // A model name becomes a segment of the path and must not reach beyond it.
+    if ask.model.as_str().contains(['/', '?', '#', '%', '\\']) || ask.model.as_str() == ".." {
+        return Err(reader.refuse("model"));
+    }
+    let chat = reader.chat(ask)?;
+    if chat.user.is_some() {
+        return Err(reader.refuse("user"));
+    }
+    if chat.parallel == Some(false) {
+        return Err(reader.refuse("parallel_tool_calls"));
+    }
+    let system: Vec<_> = chat.system.iter().map(|text| WirePart::text(text)).collect();
+    let functions: Vec<_> = chat.tools.iter().map(Function::of).collect();
+    let request = Request {
+        contents: contents(&chat, reader)?,
+        system_instruction: (!system.is_empty()).then_some(Content { role: None, parts: system }),
+        tools: (!functions.is_empty()).then_some([Functions { function_declarations: functions }]),
+        tool_config: chat.tool_choice.as_ref().map(ToolConfig::of),
+        generation_config: GenerationConfig {
+            max_output_tokens: chat.cap,
+            temperature: chat.temperature.as_deref(),
+            top_p: chat.top_p.as_deref(),
+            stop_sequences: &chat.stop,
+        },
+    };
+    let body = serde_json::to_vec(&request).map_err(|_| reader.refuse("messages"))?;
+    Ok(Outgoing {
+        path: format!("{version}/models/{}:{verb}", ask.model),
+        headers: Vec::new(),
+        body,
+    })
+}
+
+fn contents<'a>(chat: &'a Chat, reader: Reader) -> Result<Vec<Content<'a>>, Untranslatable> {
+    let mut contents: Vec<Content<'a>> = Vec::new();
+    for turn in &chat.turns {
+        let (role, parts) = match turn {
+            Turn::User(parts) => {
+                let parts: Result<_, _> =
+                    parts.iter().map(|part| user_part(part, reader)).collect();
+                ("user", parts?)
+            }
+            Turn::Assistant { text, calls } => {
+                let text = text.iter().filter(|text| !text.is_empty());
+                let calls = calls.iter().map(|call| WirePart {
+                    function_call: Some(Call { name: &call.name, args: &call.arguments }),
+                    ..WirePart::default()
+                });
+                ("model", text.map(|text| WirePart::text(text)).chain(calls).collect())
+            }
+            Turn::Tool { call_id, text } => {
+                let name =
+                    chat.called(call_id).ok_or_else(|| reader.refuse("messages[].tool_call_id"))?;
+                let response = Outcome::of(text);
+                let part = WirePart {
+                    function_response: Some(FunctionResponse { name, response }),
+                    ..WirePart::default()
+                };
+                ("user", vec![part])
+            }
+        };
+        match contents.last_mut() {
+            Some(last) if last.role == Some(role) => last.parts.extend(parts),
+            _ => contents.push(Content { role: Some(role), parts }),
+        }
+    }
+    Ok(contents)
+}
+
+fn user_part(part: &Part, reader: Reader) -> Result<WirePart<'_>, Untranslatable> {
+    match part {
+        Part::Text(text) => Ok(WirePart::text(text)),
+        Part::Image { media_type, base64 } => Ok(WirePart {
+            inline_data: Some(Blob { mime_type: media_type, data: base64 }),
+            ..WirePart::default()
+        }),
+        // It takes only addresses of its own file store.
+        Part::ImageUrl { field, .. } => Err(reader.refuse(field)),
+    }
+}
+
+/// The answer in the OpenAI shape.
+pub(super) fn answer(stamp: &Stamp<'_>, bytes: &[u8]) -> serde_json::Result<Answer> {
+    let mut answered: Answered<'_> = object(bytes)?;
+    let Some(finish) = answered.finish() else {
+        return Err(serde_json::Error::custom("neither an end nor a reason for none"));
+    };
+    let usage = answered.usage().filter(|report| report.is_whole).map(|report| report.usage);
+    let head = Head::of(stamp).named(answered.response_id.take(), answered.model_version.take());
+    let mut said = Said { text: String::new(), calls: Vec::new(), finish };
+    for part in answered.parts() {
+        match part.function_call {
+            Some(call) => said.calls.push(call.numbered(stamp.id, said.calls.len() as u64)),
+            None if part.thought != Some(true) => {
+                said.text.push_str(&part.text.unwrap_or_default());
+            }
+            None => {}
+        }
+    }
+    if !said.calls.is_empty() && said.finish == Finish::Stop {
+        said.finish = Finish::ToolCalls;
+    }
+    Ok(Answer { response: head.completion(&said, usage.as_ref())?, usage })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    contents: Vec<Content<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_instruction: Option<Content<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<[Functions<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_config: Option<ToolConfig<'a>>,
+    generation_config: GenerationConfig<'a>,
+}
+
+#[derive(Serialize)]
+struct Content<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'static str>,
+    parts: Vec<WirePart<'a>>,
+}
+
+/// One part; exactly one of its fields is there.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WirePart<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inline_data: Option<Blob<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_call: Option<Call<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function_response: Option<FunctionResponse<'a>>,
+}
+
+impl<'a> WirePart<'a> {
+    fn text(text: &'a str) -> Self {
+        Self { text: Some(text), ..Self::default() }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Blob<'a> {
+    mime_type: &'a str,
+    data: &'a str,
+}
+
+#[derive(Serialize)]
+struct Call<'a> {
+    name: &'a str,
+    args: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct FunctionResponse<'a> {
+    name: &'a str,
+    response: Outcome<'a>,
+}
+
+/// What a call gave: an object as it is, anything else as the `result` of one.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome<'a> {
+    Object(&'a RawValue),
+    Text { result: &'a str },
+}
+
+impl<'a> Outcome<'a> {
+    fn of(text: &'a str) -> Self {
+        match serde_json::from_str::<&RawValue>(text) {
+            Ok(raw) if raw.get().starts_with('{') => Self::Object(raw),
+            _ => Self::Text { result: text },
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Functions<'a> {
+    function_declarations: Vec<Function<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Function<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    /// The field for a whole JSON Schema; `parameters` takes but a part of it.
+    parameters_json_schema: &'a RawValue,
+}
+
+impl<'a> Function<'a> {
+    fn of(tool: &'a Tool) -> Self {
+        Self {
+            name: &tool.name,
+            description: tool.description.as_deref(),
+            parameters_json_schema: &tool.parameters,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToolConfig<'a> {
+    function_calling_config: Calling<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Calling<'a> {
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allowed_function_names: Option<[&'a str; 1]>,
+}
+
+impl<'a> ToolConfig<'a> {
+    fn of(choice: &'a ToolChoice) -> Self {
+        let (mode, name) = match choice {
+            ToolChoice::Auto => ("AUTO", None),
+            ToolChoice::None => ("NONE", None),
+            ToolChoice::Required => ("ANY", None),
+            ToolChoice::Function(name) => ("ANY", Some([name.as_str()])),
+        };
+        Self { function_calling_config: Calling { mode, allowed_function_names: name } }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GenerationConfig<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    stop_sequences: &'a [String],
+}

@@ -1,0 +1,296 @@
+//! What a payload says about its cost, read once, before anything is held.
+//!
+//! Caps, choices and the size of the input, for the bound that a hold is made of. Refuses to know
+//! prices and providers. The one idea: a field that could cost more than we would hold is either
+//! read here or refused here; a second spelling of a metered field never slips through.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tollgate_shared::body::{Body, BodyError, invalid};
+
+/// What matters for metering.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Shape {
+    /// The smallest of the output caps that the caller states.
+    pub stated_cap: Option<u64>,
+    /// How many answers are asked for, each of them billed up to the cap.
+    pub choices: u64,
+    /// Whether the caller wants a stream.
+    pub stream: bool,
+    /// Whether the caller wants the stream's last chunk to tell the usage.
+    pub include_usage: bool,
+    /// A field that makes any bound impossible, such as `web_search_options`: refused as
+    /// `unbounded_request` where a budget applies.
+    pub unbounded: Option<String>,
+    input: Input,
+}
+
+/// The parts of the input bound that do not depend on the body's length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+struct Input {
+    messages: u64,
+    tools: u64,
+    images: u64,
+    /// Bytes of pictures sent inline: counted as images, not as text.
+    image_bytes: u64,
+    /// Some of the input is not in the body, as behind a file id.
+    is_hidden: bool,
+}
+
+impl Shape {
+    /// Reads a payload; errors name `payload.<field>`.
+    pub fn of(payload: &Body) -> Result<Self, BodyError> {
+        for name in STEERING {
+            if payload.raw(name).is_some() {
+                return Err(refused(name, "a caller cannot choose where or at what price"));
+            }
+        }
+        let mut shape = Self {
+            stated_cap: smallest(payload, &CAPS)?,
+            choices: largest_choice(payload)?,
+            stream: read(payload, "stream")?.unwrap_or(false),
+            ..Self::default()
+        };
+        if let Some(mut options) = object(payload, "stream_options")? {
+            shape.include_usage = options
+                .take("include_usage")
+                .map_err(|_| refused("stream_options.include_usage", "it is not true or false"))?
+                .unwrap_or(false);
+        }
+        shape.unbounded =
+            UNBOUNDED.into_iter().find(|name| is_set(payload.raw(name))).map(str::to_owned);
+        shape.read_tier(payload)?;
+        shape.read_tools(payload)?;
+        shape.read_messages(payload)?;
+        Ok(shape)
+    }
+
+    /// Most input tokens that a provider can count for a payload of this many bytes, saturating;
+    /// `u64::MAX`, so that the window decides, where some input is out of sight.
+    ///
+    /// A token covers at least a byte. The provider's template adds 16 a message and 32, 32 a
+    /// tool, and 1,000 where there are tools at all (a hidden prompt); a picture counts
+    /// [`IMAGE_TOKENS`] instead of its bytes.
+    pub fn input_bound(&self, body_bytes: u64) -> u64 {
+        let Input { messages, tools, images, image_bytes, is_hidden } = self.input;
+        if is_hidden {
+            return u64::MAX;
+        }
+        let hidden_prompt = if tools > 0 { TOOL_PROMPT_TOKENS } else { 0 };
+        [
+            body_bytes.saturating_sub(image_bytes),
+            messages.saturating_mul(MESSAGE_TOKENS),
+            tools.saturating_mul(TOOL_TOKENS),
+            images.saturating_mul(IMAGE_TOKENS),
+            hidden_prompt,
+            PRIMING_TOKENS,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+    }
+
+    /// The tiers that cost what the card says; a dearer one would break the bound.
+    fn read_tier(&mut self, payload: &Body) -> Result<(), BodyError> {
+        let tier: Option<String> = read(payload, "service_tier")?;
+        if tier.is_some_and(|tier| !matches!(tier.as_str(), "auto" | "default")) {
+            self.unbounded.get_or_insert_with(|| "service_tier".to_owned());
+        }
+        Ok(())
+    }
+
+    fn read_tools(&mut self, payload: &Body) -> Result<(), BodyError> {
+        for (index, text) in list(payload, "tools")?.iter().enumerate() {
+            let field = format!("tools[{index}]");
+            let mut tool = nested(&field, text)?;
+            let kind: Option<String> = tool.take("type").map_err(|e| at(&field, &e))?;
+            // Anything else runs at the provider and feeds its findings back as input.
+            if !matches!(kind.as_deref(), Some("function" | "custom")) {
+                self.unbounded.get_or_insert(field);
+            }
+            self.input.tools += 1;
+        }
+        self.input.tools += list(payload, "functions")?.len() as u64;
+        Ok(())
+    }
+
+    fn read_messages(&mut self, payload: &Body) -> Result<(), BodyError> {
+        let messages = list(payload, "messages")?;
+        self.input.messages = messages.len() as u64;
+        for (index, text) in messages.iter().enumerate() {
+            let field = format!("messages[{index}]");
+            if is_text_alone(text.get()) {
+                continue;
+            }
+            let mut message = nested(&field, text)?;
+            // An earlier spoken answer, kept at the provider under this id.
+            if is_set(message.raw("audio")) {
+                self.input.is_hidden = true;
+            }
+            let Some(content) = message.remove("content") else { continue };
+            if !content.get().starts_with('[') {
+                continue;
+            }
+            let field = format!("{field}.content");
+            let parts: Vec<Box<RawValue>> = decode(&field, content.get())?;
+            for (index, part) in parts.iter().enumerate() {
+                self.read_part(&format!("{field}[{index}]"), part)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_part(&mut self, field: &str, part: &RawValue) -> Result<(), BodyError> {
+        let mut part = nested(field, part)?;
+        let kind: Option<String> = part.take("type").map_err(|e| at(field, &e))?;
+        match kind.as_deref() {
+            Some("text" | "refusal") => {}
+            Some("image_url") => {
+                self.input.images += 1;
+                let image = part.raw("image_url").map_or("", RawValue::get);
+                self.input.image_bytes += inline_bytes(&format!("{field}.image_url"), image)?;
+            }
+            // Sound, documents and whatever comes next: nothing shorter than the window is sure.
+            _ => self.input.is_hidden = true,
+        }
+        Ok(())
+    }
+}
+
+/// [`Shape::input_bound`] of a payload that may not even be readable; the window decides then.
+pub fn input_bound(payload: &Body, body_bytes: u64) -> u64 {
+    Shape::of(payload).map_or(u64::MAX, |shape| shape.input_bound(body_bytes))
+}
+
+/// Whether a message can only be plain text, which nearly every one is: a scan spares parsing it.
+/// Parts come in brackets; an escaped name could hide a field.
+fn is_text_alone(text: &str) -> bool {
+    text.starts_with('{')
+        && !text.contains('[')
+        && !text.contains("\"audio\"")
+        && !text.contains("\\u")
+}
+
+/// How many bytes of a picture stand in the body itself.
+fn inline_bytes(field: &str, text: &str) -> Result<u64, BodyError> {
+    #[derive(Deserialize)]
+    struct Image<'a> {
+        #[serde(borrow)]
+        url: Cow<'a, str>,
+    }
+    let image: Image<'_> = decode(field, text)?;
+    Ok(if image.url.starts_with("data:image/") { image.url.len() as u64 } else { 0 })
+}
+
+fn smallest(payload: &Body, names: &[&str]) -> Result<Option<u64>, BodyError> {
+    let mut smallest: Option<u64> = None;
+    for name in names {
+        let Some(cap) = read::<u64>(payload, name)? else { continue };
+        if cap == 0 {
+            return Err(refused(name, "`0` is not above 0"));
+        }
+        smallest = Some(smallest.map_or(cap, |other| other.min(cap)));
+    }
+    Ok(smallest)
+}
+
+fn largest_choice(payload: &Body) -> Result<u64, BodyError> {
+    let mut largest = 1;
+    for name in ["n", "best_of"] {
+        let Some(choices) = read::<u64>(payload, name)? else { continue };
+        if choices == 0 || choices > CHOICES_MAX {
+            let reason = format!("`{choices}` is not from 1 to {CHOICES_MAX}");
+            return Err(refused(name, &reason));
+        }
+        largest = choices.max(largest);
+    }
+    Ok(largest)
+}
+
+fn read<T: DeserializeOwned>(payload: &Body, name: &str) -> Result<Option<T>, BodyError> {
+    payload.read(name).map_err(|error| at("", &error))
+}
+
+fn object(payload: &Body, name: &str) -> Result<Option<Body>, BodyError> {
+    match payload.raw(name) {
+        Some(raw) if is_set(Some(raw)) => nested(name, raw).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn list(payload: &Body, name: &str) -> Result<Vec<Box<RawValue>>, BodyError> {
+    Ok(read(payload, name)?.unwrap_or_default())
+}
+
+/// An object within the payload, in which as at its top no field may stand twice.
+fn nested(field: &str, raw: &RawValue) -> Result<Body, BodyError> {
+    Body::parse(raw.get().as_bytes()).map_err(|error| match error {
+        BodyError::NotAnObject(_) => refused(field, "it is not an object"),
+        other => at(field, &other),
+    })
+}
+
+fn decode<'a, T: Deserialize<'a>>(field: &str, text: &'a str) -> Result<T, BodyError> {
+    serde_json::from_str(text).map_err(|_| refused(field, "it cannot be read"))
+}
+
+/// Whether a field says anything: neither absent nor null.
+fn is_set(raw: Option<&RawValue>) -> bool {
+    raw.is_some_and(|raw| raw.get() != "null")
+}
+
+/// The error of a field, with its place within the payload.
+fn at(field: &str, error: &BodyError) -> BodyError {
+    let dot = if field.is_empty() { "" } else { "." };
+    match error {
+        BodyError::Duplicate(name) => BodyError::Duplicate(format!("payload.{field}{dot}{name}")),
+        BodyError::Invalid { field: name, reason } => BodyError::Invalid {
+            field: format!("payload.{field}{dot}{name}"),
+            reason: reason.clone(),
+        },
+        other => other.clone(),
+    }
+}
+
+fn refused(field: &str, reason: &str) -> BodyError {
+    invalid(&format!("payload.{field}"), reason)
+}
+
+/// Every spelling of the output cap that some provider of the OpenAI dialect reads.
+pub(super) const CAPS: [&str; 4] =
+    ["max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens"];
+
+/// Fields by which other gateways let a caller steer the request; a provider might obey as well.
+const STEERING: [&str; 8] = [
+    "api_base",
+    "base_url",
+    "api_key",
+    "extra_headers",
+    "extra_body",
+    "input_cost_per_token",
+    "output_cost_per_token",
+    "custom_llm_provider",
+];
+
+/// Fields that are billed by no class of a price card, or that fetch input from elsewhere.
+const UNBOUNDED: [&str; 4] = ["web_search_options", "prediction", "audio", "background"];
+
+/// Most answers to one request; OpenAI's own limit.
+pub const CHOICES_MAX: u64 = 128;
+
+/// Tokens of one picture at most, whichever provider looks at it.
+pub const IMAGE_TOKENS: u64 = 15_000;
+
+/// Tokens that a template puts around one message at most.
+const MESSAGE_TOKENS: u64 = 16;
+
+/// Tokens that a template puts around one tool at most.
+const TOOL_TOKENS: u64 = 32;
+
+/// Tokens of the hidden prompt that some providers add where there are tools.
+const TOOL_PROMPT_TOKENS: u64 = 1_000;
+
+/// Tokens that a template puts around the whole at most.
+const PRIMING_TOKENS: u64 = 32;

@@ -169,3 +169,133 @@ fn report<T: DeserializeOwned>(raw: Option<&RawValue>) -> Option<T> {
 fn credible(usage: Usage) -> Option<Usage> {
     (!usage.is_absurd()).then_some(usage)
 }
+
+#[cfg(test)]
+mod rows;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_dialect_has_its_own_key_header() {
+        let rows = [
+            (Dialect::Openai, ("authorization", "Bearer k".to_owned())),
+            (Dialect::Anthropic, ("x-api-key", "k".to_owned())),
+            (Dialect::Gemini, ("x-goog-api-key", "k".to_owned())),
+        ];
+        for (dialect, expected) in rows {
+            assert_eq!(key_header(dialect, "k"), expected);
+        }
+    }
+
+    #[test]
+    fn paths_hang_under_the_endpoint() {
+        let rows = [
+            (Dialect::Openai, "http://h", false, "/v1/chat/completions"),
+            (Dialect::Openai, "http://h/v1/", true, "/chat/completions"),
+            (Dialect::Openai, "http://h/openai", false, "/v1/chat/completions"),
+            (Dialect::Anthropic, "http://h", false, "/v1/messages"),
+            (Dialect::Anthropic, "http://h/v1", true, "/messages"),
+            (Dialect::Gemini, "http://h", false, "/v1beta/models/m-1:generateContent"),
+            (Dialect::Gemini, "http://h/v1", true, "/models/m-1:streamGenerateContent?alt=sse"),
+        ];
+        for (dialect, endpoint, stream, path) in rows {
+            let payload = rows::payload(r#"{"messages":[{"role":"user","content":"x"}]}"#);
+            let ask = Ask { stream, ..rows::ask(&payload) };
+            let sent = outgoing(dialect, &endpoint.parse().unwrap(), &ask).unwrap();
+            assert_eq!(sent.path, path, "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_unreadable_and_its_text_is_not_repeated() {
+        let bodies = [
+            "",
+            "null",
+            "<html>secret</html>",
+            "[]",
+            "[[],{\"secret\":1}]",
+            "{}",
+            r#"{"error":{"message":"secret"}}"#,
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"secret"}}"#,
+            r#"{"choices":"secret","content":"secret","candidates":"secret"}"#,
+            r#"{"choices":[],"content":[],"candidates":[]"#,
+        ];
+        for dialect in [Dialect::Openai, Dialect::Anthropic, Dialect::Gemini] {
+            for body in bodies {
+                let error = answer(dialect, &rows::stamp(), body.as_bytes()).unwrap_err();
+                assert!(!error.to_string().contains("secret"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_inside_a_stream_is_reported_after_what_came_before_it() {
+        let rows = [
+            (
+                Dialect::Openai,
+                "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"error\":{\"message\":\"boom\"}}\n\n",
+            ),
+            (
+                Dialect::Anthropic,
+                "data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n\
+                 event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"boom\"}}\n\n",
+            ),
+            (
+                Dialect::Gemini,
+                "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}}]}\n\n\
+                 data: [{\"error\":{\"message\":\"boom\"}}]\n\n",
+            ),
+        ];
+        for (dialect, text) in rows {
+            let mut reader = StreamReader::new(dialect, &rows::stamp());
+            let mut frames = Vec::new();
+            let error = reader.push(text.as_bytes(), &mut frames).unwrap_err();
+            assert_eq!(error, StreamError::Reported("boom".to_owned()));
+            assert!(!frames.is_empty() && !reader.is_complete() && reader.usage().is_none());
+            assert_eq!(reader.delivered_bytes(), 1);
+        }
+    }
+
+    #[test]
+    fn before_the_first_content_nothing_is_handed_out() {
+        let rows = [
+            (
+                Dialect::Openai,
+                "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
+            ),
+            (Dialect::Anthropic, "data: {\"type\":\"message_start\",\"message\":{}}\n\n"),
+            (Dialect::Gemini, "data: {\"candidates\":[{\"content\":{\"parts\":[]}}]}\n\n"),
+        ];
+        for (dialect, text) in rows {
+            let mut reader = StreamReader::new(dialect, &rows::stamp());
+            let mut frames = Vec::new();
+            reader.push(text.as_bytes(), &mut frames).unwrap();
+            assert!(frames.is_empty() && !reader.has_content(), "{dialect:?}");
+            assert_eq!(reader.tail(true).len(), 2, "{dialect:?}: the role, and the end");
+        }
+    }
+
+    #[test]
+    fn garbage_in_a_stream_is_an_error() {
+        for dialect in [Dialect::Openai, Dialect::Anthropic, Dialect::Gemini] {
+            for text in ["data: {\"cho\n\n", "data: hello\n\n", "data: 7\n\n", "data: []\n\n"] {
+                let mut reader = StreamReader::new(dialect, &rows::stamp());
+                let error = reader.push(text.as_bytes(), &mut Vec::new()).unwrap_err();
+                assert!(matches!(error, StreamError::Unreadable(_)), "{dialect:?} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_error_frame_is_an_error_and_no_end() {
+        let frame = StreamReader::error_frame("it \"broke\"\nbadly");
+        let text = std::str::from_utf8(&frame).unwrap();
+        let body: serde_json::Value =
+            serde_json::from_str(text.strip_prefix("data: ").unwrap().trim_end()).unwrap();
+        assert_eq!(body["error"]["message"], "it \"broke\"\nbadly");
+        assert_eq!(body["error"].as_object().unwrap().len(), 4);
+        assert!(text.ends_with("\n\n"));
+    }
+}

@@ -61,7 +61,7 @@ fn messages(chat: &Chat) -> Vec<Message<'_>> {
                 });
                 ("assistant", text.iter().filter_map(|text| block(text)).chain(calls).collect())
             }
-            Turn::Tool { call_id, text } => {
+            Turn::Tool { call_id, text, .. } => {
                 ("user", vec![Block::ToolResult { tool_use_id: call_id, content: text }])
             }
         };
@@ -245,3 +245,219 @@ impl AnsweredBlock<'_> {
 
 /// The version whose requests and answers are written here.
 const VERSION: &str = "2023-06-01";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tollgate_shared::provider::Dialect::Anthropic;
+    use tollgate_shared::usage::Usage;
+
+    use super::super::rows;
+
+    fn sent(text: &str) -> Value {
+        rows::sent(Anthropic, text, None).unwrap()
+    }
+
+    #[test]
+    fn a_plain_question_is_built_anew() {
+        let body = sent(
+            r#"{"model":"alias","messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"},
+            {"role":"developer","content":[{"type":"text","text":"and kind"}]}],
+            "temperature":0.70,"top_p":1,"stop":"END","user":"u-1","n":1,"logprobs":false,
+            "presence_penalty":0,"response_format":{ "type": "text" },"stream":false}"#,
+        );
+        assert_eq!(
+            body,
+            json!({"model":"m-1","max_tokens":4096,
+                "system":[{"type":"text","text":"be brief"},{"type":"text","text":"and kind"}],
+                "messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}],
+                "temperature":0.7,"top_p":1,"stop_sequences":["END"],"metadata":{"user_id":"u-1"}})
+        );
+    }
+
+    #[test]
+    fn a_cap_is_always_stated() {
+        let question = r#"{"messages":[{"role":"user","content":"hi"}]"#;
+        let rows = [
+            ("", None, 4096),
+            ("", Some(64), 64),
+            (r#","max_tokens":100"#, None, 100),
+            (r#","max_tokens":100,"max_completion_tokens":90"#, None, 90),
+            (r#","max_tokens":100"#, Some(64), 64),
+        ];
+        for (fields, cap, expected) in rows {
+            let body = rows::sent(Anthropic, &format!("{question}{fields}}}"), cap).unwrap();
+            assert_eq!(body["max_tokens"], expected, "{fields}");
+        }
+    }
+
+    #[test]
+    fn tools_and_their_results_are_carried() {
+        let body = sent(
+            r#"{"messages":[{"role":"user","content":"weather?"},
+            {"role":"assistant","content":"","refusal":null,"tool_calls":[
+              {"id":"c1","type":"function","function":{"name":"look","arguments":"{\"at\": 1.10}"}},
+              {"id":"c2","type":"function","function":{"name":"look","arguments":""}}]},
+            {"role":"tool","tool_call_id":"c1","content":"rain"},
+            {"role":"tool","tool_call_id":"c2","content":[{"type":"text","text":"sun"}]},
+            {"role":"user","content":"so?"}],
+            "tools":[{"type":"function","function":{"name":"look","description":"d","parameters":{"type":"object"},"strict":false}},
+              {"type":"function","function":{"name":"nop"}}],
+            "tool_choice":"required","parallel_tool_calls":false}"#,
+        );
+        assert_eq!(
+            body["messages"],
+            json!([
+                {"role":"user","content":[{"type":"text","text":"weather?"}]},
+                {"role":"assistant","content":[
+                    {"type":"tool_use","id":"c1","name":"look","input":{"at":1.10}},
+                    {"type":"tool_use","id":"c2","name":"look","input":{}}]},
+                {"role":"user","content":[
+                    {"type":"tool_result","tool_use_id":"c1","content":"rain"},
+                    {"type":"tool_result","tool_use_id":"c2","content":"sun"},
+                    {"type":"text","text":"so?"}]}
+            ])
+        );
+        assert_eq!(
+            body["tools"],
+            json!([{"name":"look","description":"d","input_schema":{"type":"object"}},
+                {"name":"nop","input_schema":{"type":"object","properties":{}}}])
+        );
+        assert_eq!(body["tool_choice"], json!({"type":"any","disable_parallel_tool_use":true}));
+    }
+
+    #[test]
+    fn a_choice_of_tool_is_carried() {
+        let rows = [
+            (r#""auto""#, json!({"type":"auto"})),
+            (r#""none""#, json!({"type":"none"})),
+            (r#""required""#, json!({"type":"any"})),
+            (r#"{"type":"function","function":{"name":"f"}}"#, json!({"type":"tool","name":"f"})),
+        ];
+        for (choice, expected) in rows {
+            let text = format!(
+                r#"{{"messages":[],"tools":[{{"type":"function","function":{{"name":"f"}}}}],"tool_choice":{choice}}}"#
+            );
+            assert_eq!(sent(&text)["tool_choice"], expected);
+        }
+    }
+
+    #[test]
+    fn pictures_are_carried() {
+        let body = sent(
+            r#"{"messages":[{"role":"user","content":[{"type":"text","text":"what?"},
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA","detail":"auto"}},
+            {"type":"image_url","image_url":{"url":"https://h/x.png"}}]}]}"#,
+        );
+        assert_eq!(
+            body["messages"][0]["content"],
+            json!([{"type":"text","text":"what?"},
+                {"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}},
+                {"type":"image","source":{"type":"url","url":"https://h/x.png"}}])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_carried_is_named() {
+        let rows = [
+            (r#""n":2"#, "n"),
+            (r#""logprobs":true"#, "logprobs"),
+            (r#""seed":1"#, "seed"),
+            (r#""logit_bias":{"1":2}"#, "logit_bias"),
+            (r#""frequency_penalty":0.5"#, "frequency_penalty"),
+            (r#""response_format":{"type":"json_object"}"#, "response_format"),
+            (r#""reasoning_effort":"high""#, "reasoning_effort"),
+            (r#""prediction":{}"#, "prediction"),
+            (r#""audio":{}"#, "audio"),
+            (r#""modalities":["audio"]"#, "modalities"),
+            (r#""temperature":"hot""#, "temperature"),
+            (r#""stop":7"#, "stop"),
+            (r#""functions":[{"name":"f"}]"#, "functions"),
+            (r#""service_tier":"flex""#, "service_tier"),
+            (r#""new_field":1"#, "new_field"),
+            (r#""tools":[{"type":"web_search"}]"#, "tools[0].type"),
+            (
+                r#""tools":[{"type":"function","function":{"name":"f","strict":true}}]"#,
+                "tools[0].function.strict",
+            ),
+            (r#""tool_choice":"any""#, "tool_choice"),
+        ];
+        for (fields, named) in rows {
+            assert_eq!(rows::refused(Anthropic, fields), named, "{fields}");
+        }
+        let messages = [
+            (r#"{"role":"judge","content":"x"}"#, "messages[0].role"),
+            (r#"{"content":"x"}"#, "messages[0].role"),
+            (r#"{"role":"user","content":7}"#, "messages[0].content"),
+            (r#"{"role":"user","name":"n","content":"x"}"#, "messages[0].name"),
+            (r#"{"role":"user","content":[{"type":"file"}]}"#, "messages[0].content[0]"),
+            (
+                r#"{"role":"user","content":[{"type":"text","text":"x","cache_control":{}}]}"#,
+                "messages[0].content[0].cache_control",
+            ),
+            (
+                r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:text/plain,x"}}]}"#,
+                "messages[0].content[0].image_url.url",
+            ),
+            (
+                r#"{"role":"system","content":[{"type":"image_url","image_url":{"url":"https://h"}}]}"#,
+                "messages[0].content",
+            ),
+            (r#"{"role":"assistant","content":null,"refusal":"no"}"#, "messages[0].refusal"),
+            (r#"{"role":"tool","content":"x"}"#, "messages[0].tool_call_id"),
+            (
+                r#"{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"[1]"}}]}"#,
+                "messages[0].tool_calls[0].function.arguments",
+            ),
+            (r#"{"role":"user","content":"x","content":"y"}"#, "messages[0].content"),
+        ];
+        for (message, named) in messages {
+            let text = format!(r#"{{"messages":[{message}]}}"#);
+            let error = rows::sent(Anthropic, &text, None).unwrap_err();
+            assert_eq!((error.field.as_str(), error.dialect), (named, "anthropic"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_answer_becomes_a_chat_completion() {
+        let (response, usage) = rows::answered(
+            Anthropic,
+            r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":[
+            {"type":"thinking","thinking":"hm"},{"type":"text","text":"It is "},{"type":"text","text":"late."},
+            {"type":"tool_use","id":"t1","name":"look","input":{"at": 1.10}}],
+            "stop_reason":"tool_use","usage":{"input_tokens":3,"output_tokens":4}}"#,
+        );
+        assert_eq!(usage, Some(Usage::plain(3, 4)));
+        assert_eq!(
+            response,
+            json!({"id":"msg_1","object":"chat.completion","created":1_700_000_000,"model":"claude-x",
+                "choices":[{"index":0,"message":{"role":"assistant","content":"It is late.","refusal":null,
+                    "tool_calls":[{"id":"t1","type":"function","function":{"name":"look","arguments":"{\"at\": 1.10}"}}]},
+                    "logprobs":null,"finish_reason":"tool_calls"}],
+                "usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7,
+                    "prompt_tokens_details":{"cached_tokens":0,"cache_write_tokens":0},
+                    "completion_tokens_details":{"reasoning_tokens":0}}})
+        );
+    }
+
+    #[test]
+    fn reasons_to_stop_are_mapped() {
+        let rows = [
+            ("\"end_turn\"", "stop"),
+            ("\"stop_sequence\"", "stop"),
+            ("\"max_tokens\"", "length"),
+            ("\"model_context_window_exceeded\"", "length"),
+            ("\"tool_use\"", "tool_calls"),
+            ("\"refusal\"", "content_filter"),
+            ("\"invented_later\"", "stop"),
+            ("null", "stop"),
+        ];
+        for (reason, expected) in rows {
+            let (response, usage) =
+                rows::answered(Anthropic, &format!(r#"{{"content":[],"stop_reason":{reason}}}"#));
+            assert_eq!(response["choices"][0]["finish_reason"], expected);
+            assert_eq!(response["choices"][0]["message"]["content"], "");
+            assert_eq!((usage, &response["usage"]), (None, &Value::Null));
+        }
+    }
+}

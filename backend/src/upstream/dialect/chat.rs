@@ -45,8 +45,8 @@ pub(super) enum Turn {
     User(Vec<Part>),
     /// From the model, earlier.
     Assistant { text: Vec<String>, calls: Vec<Call> },
-    /// The result of a call.
-    Tool { call_id: String, text: String },
+    /// The result of a call; `field` is the id's place in the payload.
+    Tool { call_id: String, text: String, field: String },
 }
 
 /// A part of a user's message.

@@ -74,9 +74,8 @@ fn contents<'a>(chat: &'a Chat, reader: Reader) -> Result<Vec<Content<'a>>, Untr
                 });
                 ("model", text.map(|text| WirePart::text(text)).chain(calls).collect())
             }
-            Turn::Tool { call_id, text } => {
-                let name =
-                    chat.called(call_id).ok_or_else(|| reader.refuse("messages[].tool_call_id"))?;
+            Turn::Tool { call_id, text, field } => {
+                let name = chat.called(call_id).ok_or_else(|| reader.refuse(field))?;
                 let response = Outcome::of(text);
                 let part = WirePart {
                     function_response: Some(FunctionResponse { name, response }),
@@ -268,4 +267,132 @@ struct GenerationConfig<'a> {
     top_p: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     stop_sequences: &'a [String],
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tollgate_shared::provider::Dialect::Gemini;
+    use tollgate_shared::usage::Usage;
+
+    use super::super::rows;
+    use super::*;
+
+    fn sent(text: &str) -> Value {
+        rows::sent(Gemini, text, None).unwrap()
+    }
+
+    #[test]
+    fn a_question_is_built_anew() {
+        let body = sent(
+            r#"{"messages":[{"role":"system","content":"be brief"},{"role":"user","content":"hi"},
+            {"role":"assistant","content":"yes?"},{"role":"user","content":[{"type":"text","text":"look"},
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}],
+            "max_tokens":9,"temperature":0.5,"top_p":0.9,"stop":["A","B"]}"#,
+        );
+        assert_eq!(
+            body,
+            json!({"contents":[{"role":"user","parts":[{"text":"hi"}]},{"role":"model","parts":[{"text":"yes?"}]},
+                {"role":"user","parts":[{"text":"look"},{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]}],
+                "systemInstruction":{"parts":[{"text":"be brief"}]},
+                "generationConfig":{"maxOutputTokens":9,"temperature":0.5,"topP":0.9,"stopSequences":["A","B"]}})
+        );
+    }
+
+    #[test]
+    fn tools_and_their_results_are_carried() {
+        let body = sent(
+            r#"{"messages":[{"role":"assistant","content":null,"tool_calls":[
+              {"id":"c1","type":"function","function":{"name":"look","arguments":"{\"at\":1}"}},
+              {"id":"c2","type":"function","function":{"name":"hear","arguments":"{}"}}]},
+            {"role":"tool","tool_call_id":"c2","content":"{\"sound\":\"none\"}"},
+            {"role":"tool","tool_call_id":"c1","content":"rain"}],
+            "tools":[{"type":"function","function":{"name":"look","parameters":{"type":"object"}}}],
+            "tool_choice":{"type":"function","function":{"name":"look"}}}"#,
+        );
+        assert_eq!(
+            body,
+            json!({"contents":[
+                {"role":"model","parts":[{"functionCall":{"name":"look","args":{"at":1}}},
+                    {"functionCall":{"name":"hear","args":{}}}]},
+                {"role":"user","parts":[{"functionResponse":{"name":"hear","response":{"sound":"none"}}},
+                    {"functionResponse":{"name":"look","response":{"result":"rain"}}}]}],
+                "tools":[{"functionDeclarations":[{"name":"look","parametersJsonSchema":{"type":"object"}}]}],
+                "toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["look"]}},
+                "generationConfig":{}})
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_carried_is_named() {
+        let rows = [
+            (r#""n":2"#, "n"),
+            (r#""user":"u""#, "user"),
+            (r#""parallel_tool_calls":false"#, "parallel_tool_calls"),
+            (r#""seed":1"#, "seed"),
+            (r#""response_format":{"type":"json_schema"}"#, "response_format"),
+        ];
+        for (fields, named) in rows {
+            assert_eq!(rows::refused(Gemini, fields), named, "{fields}");
+        }
+        let messages = [
+            (
+                r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://h/x"}}]}"#,
+                "messages[0].content[0].image_url.url",
+            ),
+            (r#"{"role":"tool","tool_call_id":"c9","content":"x"}"#, "messages[0].tool_call_id"),
+        ];
+        for (message, named) in messages {
+            let text = format!(r#"{{"messages":[{message}]}}"#);
+            assert_eq!(rows::sent(Gemini, &text, None).unwrap_err().field, named);
+        }
+    }
+
+    #[test]
+    fn a_model_name_stays_one_segment_of_the_path() {
+        let payload = rows::payload(r#"{"messages":[]}"#);
+        for name in ["../files", "a/b", "a?key=1", "a#b", "a%2fb", ".."] {
+            let model = name.parse().unwrap();
+            let ask = Ask { model: &model, ..rows::ask(&payload) };
+            assert_eq!(outgoing(false, &ask).unwrap_err().field, "model", "{name}");
+        }
+    }
+
+    #[test]
+    fn an_answer_becomes_a_chat_completion() {
+        let (response, usage) = rows::answered(
+            Gemini,
+            r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"hm","thought":true},{"text":"It is "},
+            {"text":"late."},{"functionCall":{"name":"look","args":{"at":1}}}]},"finishReason":"STOP"}],
+            "usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":4,"totalTokenCount":7},
+            "modelVersion":"gemini-x","responseId":"r-1"}"#,
+        );
+        assert_eq!(usage, Some(Usage::plain(3, 4)));
+        assert_eq!((&response["id"], &response["model"]), (&json!("r-1"), &json!("gemini-x")));
+        assert_eq!(
+            response["choices"],
+            json!([{"index":0,"message":{"role":"assistant","content":"It is late.","refusal":null,
+                "tool_calls":[{"id":"call-req-1-0","type":"function","function":{"name":"look","arguments":"{\"at\":1}"}}]},
+                "logprobs":null,"finish_reason":"tool_calls"}])
+        );
+    }
+
+    #[test]
+    fn reasons_to_stop_are_mapped() {
+        let rows = [
+            ("STOP", "stop"),
+            ("MAX_TOKENS", "length"),
+            ("SAFETY", "content_filter"),
+            ("RECITATION", "content_filter"),
+            ("INVENTED_LATER", "stop"),
+        ];
+        for (reason, expected) in rows {
+            let body = format!(r#"{{"candidates":[{{"finishReason":"{reason}"}}]}}"#);
+            assert_eq!(rows::answered(Gemini, &body).0["choices"][0]["finish_reason"], expected);
+        }
+        let blocked = r#"{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":5,"totalTokenCount":5}}"#;
+        let (response, usage) = rows::answered(Gemini, blocked);
+        assert_eq!(response["choices"][0]["finish_reason"], "content_filter");
+        assert_eq!(usage, Some(Usage::plain(5, 0)));
+    }
 }

@@ -214,3 +214,212 @@ struct CompletionDetails {
 
 /// The spellings that bound an answer at OpenAI itself.
 const READ_BY_OPENAI: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+
+#[cfg(test)]
+mod tests {
+    use tollgate_shared::provider::Dialect::Openai;
+
+    use super::super::rows;
+    use super::*;
+
+    fn spliced(text: &str, cap: Option<u64>, stream: bool) -> String {
+        let payload = rows::payload(text);
+        let ask = Ask { cap, stream, ..rows::ask(&payload) };
+        String::from_utf8(outgoing(false, &ask).unwrap().body).unwrap()
+    }
+
+    #[test]
+    fn only_model_cap_and_stream_are_spliced() {
+        let rest = r#""messages":[{"role":"user",  "content":"\u00e9"}],"seed":12345678901234567890123,"top_p":1.10"#;
+        let text = format!(r#"{{{rest},"model":"alias"}}"#);
+        assert_eq!(
+            spliced(&text, Some(64), false),
+            format!(r#"{{{rest},"model":"m-1","max_tokens":64}}"#)
+        );
+    }
+
+    #[test]
+    fn every_spelling_of_the_cap_agrees() {
+        let rows = [
+            (r#""max_tokens":9"#, Some(5), false, r#""max_tokens":5,"model":"m-1""#),
+            (
+                r#""max_completion_tokens":9"#,
+                Some(5),
+                false,
+                r#""max_completion_tokens":5,"model":"m-1""#,
+            ),
+            (
+                r#""max_completion_tokens":9,"max_tokens":7"#,
+                Some(5),
+                false,
+                r#""max_completion_tokens":5,"max_tokens":5,"model":"m-1""#,
+            ),
+            (
+                r#""maxOutputTokens":9"#,
+                Some(5),
+                false,
+                r#""maxOutputTokens":5,"model":"m-1","max_tokens":5"#,
+            ),
+            (r#""max_tokens":null"#, Some(5), false, r#""max_tokens":5,"model":"m-1""#),
+            (r#""max_tokens":9"#, None, false, r#""max_tokens":9,"model":"m-1""#),
+            (r#""n":2"#, None, false, r#""n":2,"model":"m-1""#),
+            (
+                r#""stream":true,"stream_options":{"include_usage":true}"#,
+                None,
+                false,
+                r#""stream":false,"model":"m-1""#,
+            ),
+            (
+                r#""n":1"#,
+                None,
+                true,
+                r#""n":1,"model":"m-1","stream":true,"stream_options":{"include_usage":true}"#,
+            ),
+            (
+                r#""stream_options":{"include_usage":false,"include_obfuscation":false}"#,
+                None,
+                true,
+                r#""stream_options":{"include_usage":true,"include_obfuscation":false},"model":"m-1","stream":true"#,
+            ),
+        ];
+        for (fields, cap, stream, expected) in rows {
+            assert_eq!(spliced(&format!("{{{fields}}}"), cap, stream), format!("{{{expected}}}"));
+        }
+    }
+
+    #[test]
+    fn usage_is_read_into_leaves_or_not_at_all() {
+        let leaves = |input, read, write, visible, reasoning| {
+            Some(Usage {
+                input_uncached: input,
+                cache_read: read,
+                cache_write_5m: write,
+                cache_write_1h: 0,
+                output_visible: visible,
+                reasoning,
+            })
+        };
+        let rows = [
+            (r#"{"prompt_tokens":10,"completion_tokens":5}"#, leaves(10, 0, 0, 5, 0)),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#,
+                leaves(10, 0, 0, 5, 0),
+            ),
+            (
+                r#"{"prompt_tokens":100,"completion_tokens":50,"total_tokens":150,
+                "prompt_tokens_details":{"cached_tokens":60,"cache_write_tokens":30,"audio_tokens":0},
+                "completion_tokens_details":{"reasoning_tokens":20,"audio_tokens":0}}"#,
+                leaves(10, 60, 30, 30, 20),
+            ),
+            (
+                r#"{"prompt_tokens":100,"completion_tokens":5,"prompt_tokens_details":null,
+                "prompt_cache_hit_tokens":70,"prompt_cache_miss_tokens":30}"#,
+                leaves(30, 70, 0, 5, 0),
+            ),
+            // More cached than prompted: the leaf is 0, the rest is charged as reported.
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":12}}"#,
+                leaves(0, 12, 0, 5, 0),
+            ),
+            // Reasoning beside `completion_tokens`, as the total shows.
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":9,"total_tokens":319,
+                "completion_tokens_details":{"reasoning_tokens":300}}"#,
+                leaves(10, 0, 0, 9, 300),
+            ),
+            (r#"{"prompt_tokens":0,"completion_tokens":0}"#, leaves(0, 0, 0, 0, 0)),
+            ("null", None),
+            ("{}", None),
+            ("[10,5,15]", None),
+            ("\"15\"", None),
+            (r#"{"prompt_tokens":10}"#, None),
+            (r#"{"prompt_tokens":10,"completion_tokens":null}"#, None),
+            (r#"{"prompt_tokens":10,"completion_tokens":-5}"#, None),
+            (r#"{"prompt_tokens":10,"completion_tokens":5.5}"#, None),
+            (r#"{"prompt_tokens":10,"completion_tokens":1e308}"#, None),
+            (r#"{"prompt_tokens":10,"completion_tokens":"5"}"#, None),
+            (r#"{"prompt_tokens":10,"completion_tokens":18446744073709551615}"#, None),
+            (r#"{"prompt_tokens":10,"completion_tokens":5,"completion_tokens":6}"#, None),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":-1}}"#,
+                None,
+            ),
+        ];
+        for (text, expected) in rows {
+            let body = format!(r#"{{"choices":[],"usage":{text}}}"#);
+            assert_eq!(rows::answered(Openai, &body).1, expected, "{text}");
+        }
+        assert_eq!(rows::answered(Openai, r#"{"choices":[]}"#).1, None);
+    }
+
+    #[test]
+    fn an_answer_is_forwarded_as_it_came() {
+        let body = "{ \"id\":\"x\", \"choices\":[ ], \"cost\":1.10, \"new\":{\"b\":1,\"a\":2} }";
+        let answer = answer(body.as_bytes()).unwrap();
+        assert_eq!(answer.response.get(), body);
+    }
+
+    const ROLE: &str = r#"{"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#;
+    const TEXT: &str = r#"{"id":"c","choices":[{"index":0,"delta":{"content":"héllo"},"finish_reason":null}],"usage":null}"#;
+    const STOP: &str =
+        r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}"#;
+    const USAGE: &str = r#"{"id":"c","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}}"#;
+
+    #[test]
+    fn a_stream_flows_but_for_its_usage_and_its_end() {
+        let text = rows::events(&[ROLE, TEXT, STOP, USAGE, "[DONE] "]);
+        let read = rows::read_any_split(Openai, &text);
+        assert_eq!(read.frames.concat(), rows::events(&[ROLE, TEXT, STOP]).as_bytes());
+        assert_eq!(read.reader.usage(), Some(Usage::plain(7, 3)));
+        assert_eq!(read.reader.delivered_bytes(), 6);
+        assert!(read.reader.is_complete() && read.reader.is_over());
+        assert_eq!(read.reader.tail(true).concat(), rows::events(&[USAGE, "[DONE]"]).as_bytes());
+        assert_eq!(read.reader.tail(false).concat(), rows::events(&["[DONE]"]).as_bytes());
+    }
+
+    #[test]
+    fn usage_counts_wherever_it_stands() {
+        let on_last = r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#;
+        let running = r#"{"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":7,"completion_tokens":1}}"#;
+        let groq = r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"x_groq":{"usage":{"prompt_tokens":7,"completion_tokens":3}}}"#;
+        let negative = r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":-3}}"#;
+        let filter = r#"{"choices":[],"prompt_filter_results":[]}"#;
+        let known = Some(Usage::plain(7, 3));
+        let rows: [(&[&str], Option<Usage>, Option<Usage>); 10] = [
+            (&[TEXT, on_last, "[DONE]"], known, known),
+            (&[TEXT, groq, "[DONE]"], known, known),
+            (&[filter, TEXT, STOP, USAGE, "[DONE]"], known, known),
+            (&[running, STOP, USAGE, "[DONE]"], known, known),
+            // Cut: a running report is no final one, the usage chunk is.
+            (&[running], None, Some(Usage::plain(7, 1))),
+            (&[TEXT, STOP, USAGE], known, known),
+            (&[TEXT, STOP], None, None),
+            (&[TEXT, STOP, "[DONE]"], None, None),
+            (&[TEXT, STOP, negative, "[DONE]"], None, None),
+            // Nothing counts after the end.
+            (&[TEXT, STOP, USAGE, "[DONE]", negative, "[DONE]", "garbage"], known, known),
+        ];
+        for (data, last, partial) in rows {
+            let read = rows::read_any_split(Openai, &rows::events(data));
+            assert_eq!(read.reader.usage(), last, "{data:?}");
+            assert_eq!(read.reader.partial_usage(), partial, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn everything_the_model_makes_is_counted() {
+        let rows = [
+            (r#"{"content":"abc"}"#, 3),
+            (r#"{"content":"\u00e9\n"}"#, 3),
+            (r#"{"content":null,"refusal":"no"}"#, 2),
+            (r#"{"reasoning_content":"hm","reasoning":"hm"}"#, 2),
+            (r#"{"tool_calls":[1]}"#, 3),
+            (r#"{"content":[{"type":"text"}]}"#, 17),
+            (r#"{"role":"assistant"}"#, 0),
+        ];
+        for (delta, bytes) in rows {
+            let text = rows::events(&[&format!(r#"{{"choices":[{{"delta":{delta}}}]}}"#)]);
+            assert_eq!(rows::read(Openai, [text.as_bytes()]).reader.delivered_bytes(), bytes);
+        }
+    }
+}

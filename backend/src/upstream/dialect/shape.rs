@@ -294,3 +294,151 @@ const TOOL_PROMPT_TOKENS: u64 = 1_000;
 
 /// Tokens that a template puts around the whole at most.
 const PRIMING_TOKENS: u64 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(fields: &str) -> Result<Shape, BodyError> {
+        let text = format!(r#"{{"messages":[]{fields}}}"#);
+        Shape::of(&Body::parse(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn caps_and_choices_are_read_in_every_spelling() {
+        let rows = [
+            ("", None, 1),
+            (r#","max_tokens":null"#, None, 1),
+            (r#","max_tokens":100"#, Some(100), 1),
+            (r#","max_completion_tokens":7"#, Some(7), 1),
+            (r#","max_tokens":100,"max_completion_tokens":7"#, Some(7), 1),
+            (r#","max_output_tokens":9,"maxOutputTokens":8,"n":3"#, Some(8), 3),
+            (r#","n":2,"best_of":5"#, None, 5),
+            (r#","n":128,"max_tokens":4294967297"#, Some(4_294_967_297), 128),
+        ];
+        for (fields, cap, choices) in rows {
+            let shape = shape(fields).unwrap();
+            assert_eq!((shape.stated_cap, shape.choices), (cap, choices), "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_stream_and_its_usage_are_asked_for_apart() {
+        let rows = [
+            ("", false, false),
+            (r#","stream":true"#, true, false),
+            (r#","stream":true,"stream_options":null"#, true, false),
+            (r#","stream":true,"stream_options":{"include_usage":true}"#, true, true),
+            (r#","stream":true,"stream_options":{"include_usage":false}"#, true, false),
+        ];
+        for (fields, stream, include_usage) in rows {
+            let shape = shape(fields).unwrap();
+            assert_eq!((shape.stream, shape.include_usage), (stream, include_usage), "{fields}");
+        }
+    }
+
+    #[test]
+    fn bad_fields_are_named() {
+        let rows = [
+            (r#","max_tokens":0"#, "payload.max_tokens"),
+            (r#","max_tokens":-1"#, "payload.max_tokens"),
+            (r#","max_tokens":"100""#, "payload.max_tokens"),
+            (r#","max_tokens":1e3"#, "payload.max_tokens"),
+            (r#","max_tokens":1.5"#, "payload.max_tokens"),
+            (r#","max_tokens":1e400"#, "payload.max_tokens"),
+            (r#","max_completion_tokens":99999999999999999999"#, "payload.max_completion_tokens"),
+            (r#","n":0"#, "payload.n"),
+            (r#","n":129"#, "payload.n"),
+            (r#","n":true"#, "payload.n"),
+            (r#","best_of":1000"#, "payload.best_of"),
+            (r#","stream":1"#, "payload.stream"),
+            (r#","stream_options":[]"#, "payload.stream_options"),
+            (
+                r#","stream_options":{"include_usage":"yes"}"#,
+                "payload.stream_options.include_usage",
+            ),
+            (
+                r#","stream_options":{"include_usage":true,"include_usage":false}"#,
+                "payload.stream_options.include_usage",
+            ),
+            (r#","tools":{}"#, "payload.tools"),
+            (r#","tools":[7]"#, "payload.tools[0]"),
+            (r#","tools":[{"type":"function","type":"web_search"}]"#, "payload.tools[0].type"),
+            (r#","api_base":"http://evil""#, "payload.api_base"),
+            (r#","api_key":"sk""#, "payload.api_key"),
+            (r#","output_cost_per_token":0"#, "payload.output_cost_per_token"),
+            (r#","service_tier":7"#, "payload.service_tier"),
+        ];
+        for (fields, named) in rows {
+            let error = shape(fields).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{named}`")), "{fields}: {error}");
+        }
+    }
+
+    #[test]
+    fn fields_without_a_bound_are_found() {
+        let rows = [
+            ("", None),
+            (r#","web_search_options":null,"prediction":null"#, None),
+            (r#","web_search_options":{}"#, Some("web_search_options")),
+            (r#","prediction":{"type":"content","content":"x"}"#, Some("prediction")),
+            (r#","audio":{"voice":"x"}"#, Some("audio")),
+            (r#","service_tier":"default""#, None),
+            (r#","service_tier":"priority""#, Some("service_tier")),
+            (r#","tools":[{"type":"function","function":{}},{"type":"custom"}]"#, None),
+            (r#","tools":[{"type":"function"},{"type":"web_search"}]"#, Some("tools[1]")),
+            (r#","tools":[{}]"#, Some("tools[0]")),
+        ];
+        for (fields, unbounded) in rows {
+            assert_eq!(shape(fields).unwrap().unbounded.as_deref(), unbounded, "{fields}");
+        }
+    }
+
+    #[test]
+    fn the_input_is_bounded_by_bytes_templates_and_pictures() {
+        let picture = "A".repeat(100_000);
+        let inline = format!(
+            r#"{{"messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{picture}"}}}}]}}]}}"#
+        );
+        let rows: [(&str, u64); 8] = [
+            (r#"{"messages":[]}"#, 1_032),
+            (r#"{"messages":[{"role":"user","content":"x"}]}"#, 1_048),
+            (r#"{"messages":[{"content":"[x]"},{"content":"y"}]}"#, 1_064),
+            (r#"{"messages":[],"tools":[{"type":"function"}]}"#, 2_064),
+            (r#"{"messages":[],"functions":[{},{}]}"#, 2_096),
+            (
+                r#"{"messages":[{"content":[{"type":"text","text":"x"},{"type":"image_url","image_url":{"url":"http://h/x"}}]}]}"#,
+                16_048,
+            ),
+            (r#"{"messages":[{"content":[{"type":"file","file":{"file_id":"f"}}]}]}"#, u64::MAX),
+            (r#"{"messages":[{"role":"assistant","audio":{"id":"a"}}]}"#, u64::MAX),
+        ];
+        for (text, bound) in rows {
+            let payload = Body::parse(text.as_bytes()).unwrap();
+            assert_eq!(input_bound(&payload, 1_000), bound, "{text}");
+        }
+        let payload = Body::parse(inline.as_bytes()).unwrap();
+        assert!(input_bound(&payload, inline.len() as u64) < 15_300);
+        assert_eq!(Shape::default().input_bound(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn a_field_cannot_hide_in_a_message() {
+        let rows = [
+            r#"{"messages":[7]}"#,
+            r#"{"messages":["[x]"]}"#,
+            r#"{"messages":[{"content":"[","content":[]}]}"#,
+            r#"{"messages":[{"content":[{"type":"text","type":"file"}]}]}"#,
+            r#"{"messages":[{"content":[7]}]}"#,
+            r#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"a","url":"b"}}]}]}"#,
+        ];
+        for text in rows {
+            let payload = Body::parse(text.as_bytes()).unwrap();
+            assert!(Shape::of(&payload).is_err(), "{text}");
+            assert_eq!(input_bound(&payload, 1), u64::MAX, "{text}");
+        }
+        let escaped = r#"{"messages":[{"role":"assistant","aud\u0069o":{"id":"a"}}]}"#;
+        let payload = Body::parse(escaped.as_bytes()).unwrap();
+        assert_eq!(input_bound(&payload, 1), u64::MAX);
+    }
+}

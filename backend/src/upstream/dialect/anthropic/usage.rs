@@ -117,3 +117,74 @@ impl Iteration {
         add(&mut usage.output_visible, self.output_tokens);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_shared::provider::Dialect::Anthropic;
+
+    use super::*;
+    use crate::upstream::dialect::rows;
+
+    #[test]
+    fn a_report_is_read_into_leaves_or_not_at_all() {
+        let leaves = |input, read, minutes, hour, visible, reasoning| {
+            Some(Usage {
+                input_uncached: input,
+                cache_read: read,
+                cache_write_5m: minutes,
+                cache_write_1h: hour,
+                output_visible: visible,
+                reasoning,
+            })
+        };
+        let rows = [
+            (r#"{"input_tokens":3,"output_tokens":4}"#, leaves(3, 0, 0, 0, 4, 0)),
+            (
+                r#"{"input_tokens":100,"output_tokens":200,"cache_read_input_tokens":9000,
+                "cache_creation_input_tokens":1200,
+                "cache_creation":{"ephemeral_5m_input_tokens":500,"ephemeral_1h_input_tokens":700},
+                "output_tokens_details":{"thinking_tokens":120},"service_tier":"standard"}"#,
+                leaves(100, 9000, 500, 700, 80, 120),
+            ),
+            // No split: minutes. A split without its total: itself. A surplus: the dearer.
+            (
+                r#"{"input_tokens":1,"output_tokens":1,"cache_creation_input_tokens":9}"#,
+                leaves(1, 0, 9, 0, 1, 0),
+            ),
+            (
+                r#"{"input_tokens":1,"output_tokens":1,"cache_creation":{"ephemeral_1h_input_tokens":9}}"#,
+                leaves(1, 0, 0, 9, 1, 0),
+            ),
+            (
+                r#"{"input_tokens":1,"output_tokens":1,"cache_creation_input_tokens":12,
+                "cache_creation":{"ephemeral_5m_input_tokens":10,"ephemeral_1h_input_tokens":0}}"#,
+                leaves(1, 0, 10, 2, 1, 0),
+            ),
+            // A compaction is billed beside the totals; another iteration is inside them.
+            (
+                r#"{"input_tokens":10,"output_tokens":20,"iterations":[
+                {"type":"compaction","input_tokens":1000,"output_tokens":200},
+                {"type":"message","input_tokens":10,"output_tokens":20}]}"#,
+                leaves(1010, 0, 0, 0, 220, 0),
+            ),
+            (
+                r#"{"input_tokens":3,"output_tokens":4,"cache_read_input_tokens":null,"cache_creation":null}"#,
+                leaves(3, 0, 0, 0, 4, 0),
+            ),
+            (r#"{"input_tokens":3}"#, None),
+            (r#"{"output_tokens":3}"#, None),
+            (r#"{"input_tokens":3,"output_tokens":-4}"#, None),
+            (r#"{"input_tokens":3,"output_tokens":"4"}"#, None),
+            (r#"{"input_tokens":3,"output_tokens":1e308}"#, None),
+            (r#"{"input_tokens":99999999999,"output_tokens":1}"#, None),
+            (r#"{"input_tokens":3,"output_tokens":4,"cache_read_input_tokens":-1}"#, None),
+            ("[3,4]", None),
+            ("null", None),
+            ("{}", None),
+        ];
+        for (text, expected) in rows {
+            let body = format!(r#"{{"content":[],"usage":{text}}}"#);
+            assert_eq!(rows::answered(Anthropic, &body).1, expected, "{text}");
+        }
+    }
+}

@@ -39,7 +39,8 @@ impl Reader {
             "tool" => {
                 let call_id = self.require(&mut message, field, "tool_call_id")?;
                 let text = self.texts(parts, &content_field)?.concat();
-                chat.turns.push(Turn::Tool { call_id, text });
+                let field = format!("{field}.tool_call_id");
+                chat.turns.push(Turn::Tool { call_id, text, field });
             }
             _ => return Err(self.refuse(&format!("{field}.role"))),
         }

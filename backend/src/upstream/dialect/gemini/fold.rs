@@ -75,3 +75,91 @@ impl Fold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_shared::provider::Dialect::Gemini;
+    use tollgate_shared::usage::Usage;
+
+    use crate::upstream::dialect::rows;
+
+    fn chunk(parts: &str, finish: &str, usage: &str) -> String {
+        format!(
+            r#"{{"candidates":[{{"content":{{"role":"model","parts":[{parts}]}},"index":0{finish}}}],"usageMetadata":{usage},"responseId":"r-1"}}"#
+        )
+    }
+
+    const STOP: &str = r#","finishReason":"STOP""#;
+
+    fn read(data: &[String]) -> rows::Read {
+        let data: Vec<&str> = data.iter().map(String::as_str).collect();
+        rows::read_any_split(Gemini, &rows::events(&data))
+    }
+
+    #[test]
+    fn a_stream_becomes_chunks_and_the_last_report_counts() {
+        let read = read(&[
+            chunk(r#"{"text":"hm","thought":true}"#, "", r#"{"promptTokenCount":7}"#),
+            chunk(
+                r#"{"text":"Hé"}"#,
+                "",
+                r#"{"promptTokenCount":7,"candidatesTokenCount":1,"thoughtsTokenCount":2}"#,
+            ),
+            chunk(
+                r#"{"text":"llo"}"#,
+                STOP,
+                r#"{"promptTokenCount":7,"candidatesTokenCount":3,"thoughtsTokenCount":2}"#,
+            ),
+        ]);
+        assert_eq!(read.said(), ("Héllo".to_owned(), Some("stop".to_owned())));
+        assert_eq!(read.reader.usage(), Some(Usage { reasoning: 2, ..Usage::plain(7, 3) }));
+        assert_eq!(read.reader.delivered_bytes(), 2 + 3 + 3);
+        assert!(read.reader.is_complete() && !read.reader.is_over());
+        assert!(read.chunks(true).iter().all(|chunk| chunk["id"] == "r-1"));
+    }
+
+    #[test]
+    fn calls_are_numbered() {
+        let read = read(&[
+            chunk(r#"{"functionCall":{"name":"look","args":{"at":1}}}"#, "", "{}"),
+            chunk(r#"{"functionCall":{"id":"x","name":"hear"}}"#, STOP, "{}"),
+        ]);
+        assert_eq!(read.said().1.as_deref(), Some("tool_calls"));
+        assert_eq!(
+            read.calls(),
+            [
+                ("look".into(), "call-r-1-0".into(), "{\"at\":1}".into()),
+                ("hear".into(), "x".into(), "{}".into())
+            ]
+        );
+    }
+
+    #[test]
+    fn only_the_last_report_of_a_finished_stream_is_final() {
+        let whole = r#"{"promptTokenCount":7,"candidatesTokenCount":3}"#;
+        let early = r#"{"promptTokenCount":7}"#;
+        let negative = r#"{"promptTokenCount":7,"candidatesTokenCount":-3}"#;
+        let text = r#"{"text":"a"}"#;
+        let only = |usage: &str| format!(r#"{{"usageMetadata":{usage}}}"#);
+        let known = Some(Usage::plain(7, 3));
+        let blocked =
+            format!(r#"{{"promptFeedback":{{"blockReason":"SAFETY"}},"usageMetadata":{whole}}}"#);
+        let rows = [
+            (vec![chunk(text, "", early), chunk(text, STOP, whole)], known, known),
+            (vec![chunk(text, "", whole)], None, known),
+            (vec![chunk(text, "", early)], None, Some(Usage::plain(7, 0))),
+            (vec![chunk(text, STOP, early), only(whole)], known, known),
+            (vec![chunk(text, STOP, early)], None, Some(Usage::plain(7, 0))),
+            (vec![chunk(text, STOP, "null")], None, None),
+            (vec![chunk(text, "", whole), chunk(text, STOP, negative)], None, None),
+            (vec![chunk(text, STOP, whole), chunk(text, STOP, whole)], known, known),
+            (vec![blocked], known, known),
+        ];
+        for (data, last, partial) in rows {
+            let read = read(&data);
+            assert_eq!(read.reader.usage(), last, "{data:?}");
+            assert_eq!(read.reader.partial_usage(), partial, "{data:?}");
+            assert!(read.said().0.len() <= 2, "{data:?}");
+        }
+    }
+}

@@ -142,3 +142,47 @@ struct WireUsage {
     tool_use_prompt_token_count: Option<u64>,
     total_token_count: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_shared::provider::Dialect::Gemini;
+
+    use super::*;
+    use crate::upstream::dialect::rows;
+
+    #[test]
+    fn a_report_is_read_into_leaves_or_not_at_all() {
+        let leaves = |input, cache_read, visible, reasoning| {
+            Some(Usage { cache_read, reasoning, ..Usage::plain(input, visible) })
+        };
+        let rows = [
+            (r#"{"promptTokenCount":3,"candidatesTokenCount":4}"#, leaves(3, 0, 4, 0)),
+            (
+                r#"{"promptTokenCount":9000,"cachedContentTokenCount":8000,"candidatesTokenCount":200,
+                "thoughtsTokenCount":50,"toolUsePromptTokenCount":30,"totalTokenCount":9280,
+                "promptTokensDetails":[{"modality":"TEXT","tokenCount":9000}]}"#,
+                leaves(1030, 8000, 200, 50),
+            ),
+            (
+                r#"{"promptTokenCount":3,"thoughtsTokenCount":9,"totalTokenCount":12}"#,
+                leaves(3, 0, 0, 9),
+            ),
+            (r#"{"promptTokenCount":3,"totalTokenCount":12}"#, leaves(3, 0, 9, 0)),
+            (r#"{"promptTokenCount":3}"#, None),
+            (r#"{"candidatesTokenCount":3}"#, None),
+            (r#"{"promptTokenCount":3,"candidatesTokenCount":-4}"#, None),
+            (r#"{"promptTokenCount":3,"candidatesTokenCount":"4"}"#, None),
+            (r#"{"promptTokenCount":3,"candidatesTokenCount":1e308}"#, None),
+            (r#"{"promptTokenCount":3,"candidatesTokenCount":4,"totalTokenCount":-1}"#, None),
+            (r#"{"promptTokenCount":3,"candidatesTokenCount":99999999999}"#, None),
+            ("[3,4]", None),
+            ("{}", None),
+            ("null", None),
+        ];
+        for (text, expected) in rows {
+            let body =
+                format!(r#"{{"candidates":[{{"finishReason":"STOP"}}],"usageMetadata":{text}}}"#);
+            assert_eq!(rows::answered(Gemini, &body).1, expected, "{text}");
+        }
+    }
+}

@@ -381,7 +381,7 @@ impl RunView {
             run_id: run.id.clone(),
             state: run.state,
             parent: None,
-            agents: run.agents.len(),
+            agents: run.agents,
             requests: run.requests,
             spent_usd: run.account.spent(),
             budget_usd: run.account.limit,

@@ -114,26 +114,29 @@ impl Account {
 
     /// Whether `amount` may be held now.
     pub fn check(&self, amount: Usd) -> Result<(), Refusal> {
-        let (Some(limit), Some(available), Some(at_best)) =
-            (self.limit, self.available(), self.available_at_best())
-        else {
+        let (Some(available), Some(at_best)) = (self.available(), self.available_at_best()) else {
             return Ok(());
         };
         if amount <= available {
             return Ok(());
         }
-        let shortfall = Shortfall {
-            limit_usd: limit,
-            posted_usd: self.posted,
-            held_usd: self.held(),
-            available_usd: available,
-            needed_usd: amount,
-        };
+        let shortfall = self.shortfall(amount);
         Err(if amount <= at_best {
             Refusal::Contended(shortfall)
         } else {
             Refusal::Exhausted(shortfall)
         })
+    }
+
+    /// The figures behind refusing `needed`.
+    pub fn shortfall(&self, needed: Usd) -> Shortfall {
+        Shortfall {
+            limit_usd: self.limit.unwrap_or_default(),
+            posted_usd: self.posted,
+            held_usd: self.held(),
+            available_usd: self.available().unwrap_or_default(),
+            needed_usd: needed,
+        }
     }
 
     /// Sets `amount` aside. The caller has checked that it fits.

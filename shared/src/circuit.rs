@@ -105,11 +105,12 @@ impl Circuit {
         }
     }
 
-    /// The provider failed. Answers whether this changed the state.
-    pub fn fail(&mut self, now: Timestamp, what: &str) -> bool {
+    /// The provider failed. Answers whether this changed the state. Without `may_open` a closed
+    /// circuit only counts: too many of the model's providers are closed to traffic already.
+    pub fn fail(&mut self, now: Timestamp, what: &str, may_open: bool) -> bool {
         self.faults_in_a_row = self.faults_in_a_row.saturating_add(1);
         let half_open = matches!(self.state, State::HalfOpen { .. });
-        if !half_open && self.faults_in_a_row < FAULTS_TO_OPEN {
+        if !half_open && (self.faults_in_a_row < FAULTS_TO_OPEN || !may_open) {
             return false;
         }
         if matches!(self.state, State::Open { .. }) {
@@ -183,9 +184,9 @@ mod tests {
     fn five_faults_open_one_success_closes() {
         let mut circuit = Circuit::default();
         for _ in 0..4 {
-            assert!(!circuit.fail(T0, "503"));
+            assert!(!circuit.fail(T0, "503", true));
         }
-        assert!(circuit.admits(T0) && circuit.fail(T0, "503"));
+        assert!(circuit.admits(T0) && circuit.fail(T0, "503", true));
         assert!(!circuit.admits(T0.plus_millis(29_999)));
         let later = T0.plus_millis(30_000);
         assert!(circuit.admits(later) && circuit.start(later));
@@ -199,11 +200,11 @@ mod tests {
     fn a_failed_probe_opens_for_longer() {
         let mut circuit = Circuit::default();
         for _ in 0..5 {
-            circuit.fail(T0, "timeout");
+            circuit.fail(T0, "timeout", true);
         }
         let probe = T0.plus_millis(30_000);
         circuit.start(probe);
-        assert!(circuit.fail(probe, "timeout"));
+        assert!(circuit.fail(probe, "timeout", true));
         assert_eq!(circuit.view().retry_at, Some(probe.plus_millis(60_000)));
         assert_eq!(circuit.view().opened, 2);
     }
@@ -213,11 +214,20 @@ mod tests {
         let mut circuit = Circuit::default();
         for _ in 0..20 {
             for _ in 0..4 {
-                assert!(!circuit.fail(T0, "500"));
+                assert!(!circuit.fail(T0, "500", true));
             }
             circuit.succeed();
         }
         assert_eq!(circuit.state(), CircuitState::Closed);
+    }
+
+    #[test]
+    fn the_last_provider_of_a_model_is_not_closed_to_traffic() {
+        let mut circuit = Circuit::default();
+        for _ in 0..50 {
+            assert!(!circuit.fail(T0, "503", false));
+        }
+        assert!(circuit.admits(T0) && circuit.fail(T0, "503", true));
     }
 
     #[test]

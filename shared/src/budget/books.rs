@@ -53,8 +53,8 @@ pub struct Run {
     pub smallest: Usd,
     /// The level that was last told.
     pub level: Level,
-    /// Who works in it; at most [`AGENTS_MAX`] are kept.
-    pub agents: BTreeSet<AgentName>,
+    /// How many agents have worked in it; counted up to [`AGENTS_MAX`].
+    pub agents: usize,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// When its money last moved.
@@ -92,6 +92,8 @@ pub struct OpenHold {
 pub struct Granted {
     /// Amount and cap.
     pub grant: Grant,
+    /// Whether the agent had not worked in this run before.
+    pub new_agent: bool,
 }
 
 /// How an attempt ended, for its money.
@@ -163,6 +165,7 @@ pub struct Books {
     runs: HashMap<RunId, Run>,
     holds: HashMap<AttemptId, OpenHold>,
     folded: HashMap<String, RunId>,
+    agents: HashMap<RunId, BTreeSet<AgentName>>,
 }
 
 impl Run {
@@ -180,7 +183,7 @@ impl Run {
             uncertain: Usd::ZERO,
             smallest: Usd::ZERO,
             level: Level::Ok,
-            agents: BTreeSet::new(),
+            agents: 0,
             created_at: now,
             last_at: now,
         }
@@ -206,6 +209,11 @@ impl Books {
         self.runs.insert(run.id.clone(), run);
     }
 
+    /// Puts an open hold that storage remembers back; its amount is in the run's pending already.
+    pub fn restore_hold(&mut self, attempt_id: AttemptId, hold: OpenHold) {
+        self.holds.insert(attempt_id, hold);
+    }
+
     /// Opens a page for a run that is not known yet, and hands out its page.
     pub fn open_run(&mut self, id: &RunId, limit: Option<Usd>, now: Timestamp) -> &mut Run {
         self.folded.entry(id.folded()).or_insert_with(|| id.clone());
@@ -220,12 +228,24 @@ impl Books {
         run.account.hold(grant.amount);
         run.last_at = now;
         run.requests += u64::from(request.first);
-        if run.agents.len() < AGENTS_MAX {
-            run.agents.insert(request.agent.clone());
-        }
+        let new_agent = self.meet_agent(&request.run_id, &request.agent);
         let open = OpenHold { run_id: request.run_id.clone(), amount: grant.amount };
         self.holds.insert(request.attempt_id.clone(), open);
-        Ok(Granted { grant })
+        Ok(Granted { grant, new_agent })
+    }
+
+    /// Notes that an agent works in a run. Answers whether that is news.
+    pub fn meet_agent(&mut self, run_id: &RunId, agent: &AgentName) -> bool {
+        let known = self.agents.entry(run_id.clone()).or_default();
+        if known.len() >= AGENTS_MAX || known.contains(agent) {
+            return false;
+        }
+        known.insert(agent.clone());
+        let count = known.len();
+        if let Some(run) = self.runs.get_mut(run_id) {
+            run.agents = count;
+        }
+        true
     }
 
     /// Notes the level of a run as it is now; answers old and new where they differ.

@@ -145,13 +145,7 @@ fn smallest_refusal(account: &Account, need: &Need) -> Refusal {
         Err(refusal) => refusal,
         // The smallest cap is the floor of what was tried, so this arm needs a limit that
         // changed in between, which one thread cannot see. Waiting is the harmless answer.
-        Ok(()) => Refusal::Contended(crate::budget::Shortfall {
-            limit_usd: account.limit.unwrap_or_default(),
-            posted_usd: account.posted,
-            held_usd: account.held(),
-            available_usd: account.available().unwrap_or_default(),
-            needed_usd: need.smallest(),
-        }),
+        Ok(()) => Refusal::Contended(account.shortfall(need.smallest())),
     }
 }
 

@@ -1,0 +1,94 @@
+//! The doors: every route of the three listeners, on one screen.
+//!
+//! A door reads a request strictly, calls one verb below it, and turns the result into an answer
+//! or into the one error shape. Nothing is decided here.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+
+use crate::config::Durability;
+use crate::flight::Gateway;
+use crate::hub::Hub;
+use crate::projection::Views;
+use crate::store::Reader;
+
+mod budgets;
+mod docs;
+mod events;
+mod gateway;
+mod guard;
+mod problem;
+mod read;
+mod router;
+
+pub use problem::Problem;
+
+/// What the doors reach; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    /// Flights, and through it ledger and registry.
+    pub gateway: Gateway,
+    /// Rolling figures.
+    pub views: Views,
+    /// Receipts on disk.
+    pub reader: Arc<Reader>,
+    /// The event stream.
+    pub hub: Hub,
+    /// What an acknowledged receipt survives.
+    pub durability: Durability,
+    /// Where the three services listen: router, gateway, events.
+    pub ports: [u16; 3],
+}
+
+/// The provider router, :6103.
+pub fn router(rooms: Rooms) -> Router {
+    let routes = Router::new()
+        .route("/register", post(router::register))
+        .route("/providers", get(router::list))
+        .route("/providers/{name}", get(router::show).delete(router::remove))
+        .route("/providers/{name}/circuit", post(router::force_circuit))
+        .route("/select", post(router::select))
+        .route("/stats", get(router::stats))
+        .route("/health", get(router::health))
+        .with_state(rooms);
+    finished(docs::router(routes))
+}
+
+/// The gateway, :6120.
+pub fn gateway(rooms: Rooms) -> Router {
+    let routes = Router::new()
+        .route("/route", post(gateway::route))
+        .route("/metrics", get(gateway::metrics))
+        .route("/receipts/{run_id}", get(gateway::receipts))
+        .route("/budget", post(budgets::set))
+        .route("/budget/{run_id}", get(budgets::show))
+        .route("/budgets", get(budgets::list))
+        .route("/runs", get(budgets::runs))
+        .route("/health", get(gateway::health))
+        .route("/events", get(events::subscribe))
+        .with_state(rooms);
+    finished(docs::gateway(routes))
+}
+
+/// The event stream, :6102.
+pub fn events(rooms: Rooms) -> Router {
+    let routes = Router::new()
+        .route("/events", get(events::subscribe))
+        .route("/stats", get(events::stats))
+        .route("/health", get(events::health))
+        .with_state(rooms);
+    finished(routes)
+}
+
+/// What is the same behind every listener: the guard, and errors in the one shape.
+fn finished(routes: Router) -> Router {
+    routes
+        .fallback(|| async { Problem::new(404, "not_found", "there is no such route") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(405, "method_not_allowed", "the route does not take this method")
+        })
+        .layer(from_fn(guard::no_web_pages))
+}

@@ -1,0 +1,177 @@
+//! Doors of the provider router.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body as HttpBody;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use tollgate_shared::api::{
+    Alternative, Estimate, Health, ProviderList, RouterStats, SelectAnswer, SelectRequest,
+};
+use tollgate_shared::circuit::CircuitState;
+use tollgate_shared::id::ProviderName;
+use tollgate_shared::provider::{ProviderView, Registration};
+use tollgate_shared::select::{Candidate, Demand};
+
+use crate::api::{Problem, Rooms, problem, read};
+use crate::clock;
+use crate::registry::{Choice, Entry, Registry, RegistryError};
+
+/// `POST /register`: 201 when the name was not active, 200 when it replaced an active one.
+pub(super) async fn register(
+    State(rooms): State<Rooms>,
+    headers: HeaderMap,
+    body: HttpBody,
+) -> Result<Response, Problem> {
+    let registration = Registration::from_body(read::object(body).await?)?;
+    let version = read::if_match(&headers)?;
+    let registry = rooms.gateway.registry;
+    let (fresh, entry) =
+        in_registry(registry, move |it| it.register(registration, version)).await?;
+    let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(entry.view(clock::now()))).into_response())
+}
+
+/// Filters of `GET /providers`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    model: Option<String>,
+    min_context: Option<u64>,
+    feature: Option<String>,
+    status: Option<String>,
+}
+
+/// `GET /providers`: active ones; `?status=all` shows the rest.
+pub(super) async fn list(
+    State(rooms): State<Rooms>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<ProviderList>, Problem> {
+    let all = match query.status.as_deref() {
+        None | Some("active") => false,
+        Some("all") => true,
+        Some(_) => return Err(Problem::field("status", "it is neither `active` nor `all`")),
+    };
+    let fits = |entry: &&Arc<Entry>| {
+        let provider = &entry.registration;
+        query.model.as_ref().is_none_or(|model| provider.model.as_str() == model)
+            && query.min_context.is_none_or(|least| provider.context_window >= least)
+            && query.feature.as_ref().is_none_or(|feature| provider.features.contains(feature))
+    };
+    let (snapshot, now) = (rooms.gateway.registry.snapshot(), clock::now());
+    let providers: Vec<ProviderView> = if all {
+        snapshot.all().filter(fits).map(|entry| entry.view(now)).collect()
+    } else {
+        snapshot.active().filter(fits).map(|entry| entry.view(now)).collect()
+    };
+    let count = providers.len();
+    Ok(Json(ProviderList { providers, count }))
+}
+
+/// `GET /providers/{name}`, also when it is inactive.
+pub(super) async fn show(
+    State(rooms): State<Rooms>,
+    Path(name): Path<String>,
+) -> Result<Json<ProviderView>, Problem> {
+    let name: ProviderName = read::name("name", &name)?;
+    let snapshot = rooms.gateway.registry.snapshot();
+    let entry = snapshot.get(name.as_str()).ok_or(RegistryError::Unknown(name))?;
+    Ok(Json(entry.view(clock::now())))
+}
+
+/// `DELETE /providers/{name}`: it becomes inactive; doing it twice is the same.
+pub(super) async fn remove(
+    State(rooms): State<Rooms>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<ProviderView>, Problem> {
+    let name: ProviderName = read::name("name", &name)?;
+    let version = read::if_match(&headers)?;
+    let entry = in_registry(rooms.gateway.registry, move |it| it.remove(&name, version)).await?;
+    Ok(Json(entry.view(clock::now())))
+}
+
+/// `POST /providers/{name}/circuit`: `{"state":"open","reason":"maintenance","for_s":600}`.
+pub(super) async fn force_circuit(
+    State(rooms): State<Rooms>,
+    Path(name): Path<String>,
+    body: HttpBody,
+) -> Result<Json<ProviderView>, Problem> {
+    let name: ProviderName = read::name("name", &name)?;
+    let mut body = read::object(body).await?;
+    let state: CircuitState = body.require("state")?;
+    let reason: String = body.take("reason")?.unwrap_or_else(|| "set by an operator".into());
+    let for_s: Option<u32> = body.take("for_s")?;
+    body.finish()?;
+    if reason.len() > REASON_MAX || reason.chars().any(char::is_control) {
+        return Err(Problem::field(
+            "reason",
+            format_args!("longer than {REASON_MAX} or with controls"),
+        ));
+    }
+    let retry_at = for_s.map(|seconds| clock::now().plus_millis(i64::from(seconds) * 1_000));
+    let entry = rooms.gateway.registry.force_circuit(&name, state, &reason, retry_at)?;
+    Ok(Json(entry.view(clock::now())))
+}
+
+/// `POST /select`: the winner, the next two, and everyone else's reason.
+pub(super) async fn select(
+    State(rooms): State<Rooms>,
+    body: HttpBody,
+) -> Result<Json<SelectAnswer>, Problem> {
+    let request = SelectRequest::from_body(read::object(body).await?)?;
+    let demand = Demand {
+        requirements: &request.requirements,
+        objective: request.optimization,
+        expected: request.estimate.into(),
+    };
+    let choice = rooms.gateway.registry.choose(&demand);
+    let Some((winner, others)) = choice.plan.candidates.split_first() else {
+        return Err(Problem::no_provider(&choice));
+    };
+    let best = ranked(&choice, winner, &request);
+    Ok(Json(SelectAnswer {
+        provider: best.provider,
+        score: best.score,
+        estimate: best.estimate,
+        alternatives: others.iter().take(2).map(|other| ranked(&choice, other, &request)).collect(),
+        rejected: problem::rejected_of(&choice),
+    }))
+}
+
+/// `GET /stats`.
+pub(super) async fn stats(State(rooms): State<Rooms>) -> Json<RouterStats> {
+    Json(rooms.gateway.registry.stats())
+}
+
+/// `GET /health`.
+pub(super) async fn health(State(rooms): State<Rooms>) -> Json<Health> {
+    Json(rooms.health("provider_router", rooms.ports[0]))
+}
+
+fn ranked(choice: &Choice, candidate: &Candidate, request: &SelectRequest) -> Alternative {
+    Alternative {
+        provider: choice.entries[candidate.index].view(clock::now()),
+        score: candidate.score,
+        estimate: Estimate {
+            input_tokens: request.estimate.input_tokens,
+            output_tokens: request.estimate.output_tokens,
+            cost_usd: candidate.cost,
+        },
+    }
+}
+
+/// Runs a verb of the registry that writes to disk, off the runtime's own threads.
+async fn in_registry<T: Send + 'static>(
+    registry: Arc<Registry>,
+    verb: impl FnOnce(&Registry) -> Result<T, RegistryError> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(move || verb(&registry)).await;
+    let lost = |_| Problem::new(500, "lost", "the change was lost inside the router");
+    Ok(done.map_err(lost)??)
+}
+
+/// Longest reason of a circuit's state, in bytes.
+const REASON_MAX: usize = 200;

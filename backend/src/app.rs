@@ -1,0 +1,216 @@
+//! Every part wired once.
+//!
+//! Opens the data directory, starts the ledger and what follows from it, binds the listeners, and
+//! serves until told to stop. The order matters: nothing listens before the ledger is recovered.
+
+use std::fs::{self, File};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::api::{self, Rooms};
+use crate::config::{Config, Unbudgeted};
+use crate::flight::Gateway;
+use crate::hub::Hub;
+use crate::ledger::{Ledger, Policy};
+use crate::projection::{Projection, Views};
+use crate::receipts::ReceiptFiles;
+use crate::registry::Registry;
+use crate::store::{Reader, Store};
+use crate::upstream::Upstream;
+
+mod serve;
+
+/// A backend that listens.
+#[derive(Debug)]
+pub struct Backend {
+    /// Where the provider router listens.
+    pub router: SocketAddr,
+    /// Where the gateway listens.
+    pub gateway: SocketAddr,
+    /// Where the event stream listens.
+    pub events: SocketAddr,
+    stop: watch::Sender<bool>,
+    fatal: watch::Receiver<bool>,
+    tasks: JoinSet<()>,
+    projection: Option<std::thread::JoinHandle<()>>,
+    /// Held for as long as the backend lives; another process must not open the same ledger.
+    _lock: File,
+}
+
+impl Backend {
+    /// Starts everything. When this returns, all three services listen.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        if !config.bind.is_loopback() {
+            bail!(
+                "`{}` is open to others and no keys are configured; bind to loopback",
+                config.bind
+            );
+        }
+        let lock = open_data_dir(&config.data_dir)?;
+        let listeners = [
+            listen(config.bind, config.router_port, "--router-port").await?,
+            listen(config.bind, config.gateway_port, "--gateway-port").await?,
+            listen(config.bind, config.events_port, "--events-port").await?,
+        ];
+        let (fatal_tx, fatal) = watch::channel(false);
+        let (rooms, projection) = furnish(&config, &listeners, fatal_tx).await?;
+        let (stop, stopped) = watch::channel(false);
+        let addresses =
+            [listeners[0].local_addr()?, listeners[1].local_addr()?, listeners[2].local_addr()?];
+        let mut tasks = JoinSet::new();
+        tasks.spawn(tell_quality(rooms.clone(), stopped.clone()));
+        let doors: [Router; 3] =
+            [api::router(rooms.clone()), api::gateway(rooms.clone()), api::events(rooms)];
+        for (listener, door) in listeners.into_iter().zip(doors) {
+            tasks.spawn(serve::serve(listener, door, stopped.clone()));
+        }
+        let [router, gateway, events] = addresses;
+        Ok(Self {
+            router,
+            gateway,
+            events,
+            stop,
+            fatal,
+            tasks,
+            projection: Some(projection),
+            _lock: lock,
+        })
+    }
+
+    /// Waits until the ledger can no longer commit; for ever, if all goes well.
+    pub async fn ledger_died(&mut self) {
+        if self.fatal.wait_for(|dead| *dead).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Stops accepting, lets what is in flight finish for a while, and brings the projections up
+    /// to date. What does not finish keeps its hold and becomes unknown at the next start.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        let drained = tokio::time::timeout(DRAIN_MAX, async {
+            while self.tasks.join_next().await.is_some() {}
+        });
+        if drained.await.is_err() {
+            tracing::warn!("some requests did not finish in time; their holds stay");
+            self.tasks.shutdown().await;
+        }
+        if let Some(projection) = self.projection.take() {
+            let joined = tokio::task::spawn_blocking(move || projection.join());
+            if tokio::time::timeout(JOIN_MAX, joined).await.is_err() {
+                tracing::warn!("projections are behind; the next start completes them");
+            }
+        }
+    }
+}
+
+/// Ledger, projections, registry: recovered, before anyone can ask.
+async fn furnish(
+    config: &Config,
+    listeners: &[TcpListener; 3],
+    fatal: watch::Sender<bool>,
+) -> anyhow::Result<(Rooms, std::thread::JoinHandle<()>)> {
+    let path = config.data_dir.join("gateway/ledger.db");
+    let store = Store::open(&path, config.durability).context("failed to open the ledger")?;
+    let reader = Arc::new(Reader::open(&path).context("failed to open the ledger for reading")?);
+    let hub = Hub::new();
+    let views = Views::default();
+    let (told, told_rx) = sync_channel(GROUPS_WAITING);
+    let policy = Policy {
+        default_limit: config.default_budget,
+        refuse_unbudgeted: config.unbudgeted == Unbudgeted::Refuse,
+    };
+    let ledger = Ledger::start(store, policy, told, move |_| {
+        fatal.send_replace(true);
+    })
+    .context("failed to recover the ledger")?;
+    // Only now: the ledger's recovery may have written receipts of its own.
+    hub.begin_at(reader.count()?);
+    let registry =
+        Registry::open(&config.data_dir.join("provider_router/providers.db"), hub.clone())
+            .context("failed to open the provider registry")?;
+    let runs =
+        ledger.read(|books| books.runs().cloned().collect()).await.context("the ledger died")?;
+    let files = ReceiptFiles::new(&config.data_dir, Arc::clone(&reader));
+    let projection = Projection::start(views.clone(), hub.clone(), files, &reader, runs)?;
+    let projection = std::thread::Builder::new()
+        .name("projection".into())
+        .spawn(move || projection.run(&told_rx))?;
+    let port = |index: usize| listeners[index].local_addr().map(|address| address.port());
+    let rooms = Rooms {
+        gateway: Gateway {
+            ledger,
+            registry: Arc::new(registry),
+            upstream: Upstream::new()?,
+            contention_wait: config.contention_wait,
+            deadline: config.deadline,
+        },
+        views,
+        reader,
+        hub,
+        durability: config.durability,
+        ports: [port(0)?, port(1)?, port(2)?],
+    };
+    Ok((rooms, projection))
+}
+
+/// Makes the data directory and takes it for this process alone.
+fn open_data_dir(data_dir: &Path) -> anyhow::Result<File> {
+    for room in ["gateway", "provider_router", "costs"] {
+        let path = data_dir.join(room);
+        fs::create_dir_all(&path)
+            .with_context(|| format!("failed to make `{}`", path.display()))?;
+    }
+    let path = data_dir.join("gateway/lock");
+    let lock =
+        File::create(&path).with_context(|| format!("failed to make `{}`", path.display()))?;
+    if lock.try_lock().is_err() {
+        bail!(
+            "`{}` is in use by another backend; stop it, or choose another --data-dir",
+            data_dir.display()
+        );
+    }
+    Ok(lock)
+}
+
+async fn listen(bind: IpAddr, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind((bind, port)).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow::anyhow!("port {port} is taken; choose another with {flag}, or 0 to pick one")
+        }
+        _ => anyhow::anyhow!("failed to listen on {bind}:{port} ({flag}): {error}"),
+    })
+}
+
+/// Tells the stream how providers are doing, while they have traffic.
+async fn tell_quality(rooms: Rooms, mut stopped: watch::Receiver<bool>) {
+    let mut every = tokio::time::interval(QUALITY_EVERY);
+    loop {
+        tokio::select! {
+            _ = every.tick() => rooms.gateway.registry.tell_quality(),
+            () = serve::told_to_stop(&mut stopped) => return,
+        }
+    }
+}
+
+/// How long a stop waits for requests in flight.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+
+/// How long a stop waits for the projections after that.
+const JOIN_MAX: Duration = Duration::from_secs(10);
+
+/// How often measured quality goes to the stream.
+const QUALITY_EVERY: Duration = Duration::from_secs(2);
+
+/// Groups that wait for the projections; beyond it the ledger waits as well, so that memory is
+/// bounded when a disk is slow.
+const GROUPS_WAITING: usize = 1_024;

@@ -1,0 +1,245 @@
+//! A streamed attempt: frames flow as they come, the end waits for the settlement.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tollgate_shared::budget::Outcome;
+use tollgate_shared::money::Usd;
+use tollgate_shared::price::BillsPartial;
+use tollgate_shared::receipt::Status;
+use tollgate_shared::retry::Failure;
+use tollgate_shared::usage::{CostIs, Usage, UsageSource};
+
+use super::{Attempt, AttemptError, Client, FRAMES_WAITING, Frames, amounts, chosen_cap, millis};
+use crate::flight::{Delivery, Facts};
+use crate::ledger::{Ending, Hold, Settlement, Unsettled};
+use crate::registry::Passage;
+use crate::upstream::dialect::{StreamError, StreamReader};
+use crate::upstream::{Failed, next_chunk};
+
+/// A streamed attempt under way.
+pub(super) struct Stream<'a, 'b> {
+    pub attempt: &'a Attempt<'b>,
+    pub started: Instant,
+    pub client: &'a mut Client,
+}
+
+/// Where a stream has got to.
+struct Progress {
+    reader: StreamReader,
+    frames: Vec<Bytes>,
+    /// The client, once content has come; before that another provider may still answer.
+    client: Option<Frames>,
+    /// The client has hung up: what follows is read for the bill alone.
+    client_left: Option<Instant>,
+    ttft_ms: Option<u64>,
+}
+
+impl Stream<'_, '_> {
+    /// Reads to the end, forwarding; settles; sends the end.
+    pub(super) async fn run(
+        mut self,
+        hold: Hold,
+        passage: Passage,
+        mut response: reqwest::Response,
+    ) -> Result<(), AttemptError> {
+        let attempt = self.attempt;
+        let mut progress = Progress {
+            reader: StreamReader::new(attempt.entry.registration.dialect, &attempt.stamp()),
+            frames: Vec::new(),
+            client: None,
+            client_left: None,
+            ttft_ms: None,
+        };
+        let end = self.read(&mut response, &hold, &mut progress).await;
+        if let (Err(failed), None) = (&end, &progress.client) {
+            // Nothing reached the client: a failure like any other.
+            let failed = Failed {
+                failure: failed.failure,
+                word: failed.word.clone(),
+                detail: failed.detail.clone(),
+            };
+            return Err(attempt.fail(hold, passage, failed, self.started).await);
+        }
+        if progress.client.is_none() {
+            // Complete without content: the client gets its empty answer.
+            self.open(&hold, &mut progress);
+        }
+        match end {
+            Ok(()) => self.complete(hold, passage, progress).await,
+            Err(failed) => self.cut_off(hold, passage, (progress, failed)).await,
+        }
+        Ok(())
+    }
+
+    async fn read(
+        &mut self,
+        response: &mut reqwest::Response,
+        hold: &Hold,
+        progress: &mut Progress,
+    ) -> Result<(), Failed> {
+        while !progress.reader.is_over() {
+            let silence = Instant::now() + SILENCE_MAX;
+            let mut until = silence.min(self.attempt.deadline);
+            if let Some(left) = progress.client_left {
+                until = until.min(left + DRAIN_MAX);
+            }
+            let chunk = next_chunk(response, until).await?;
+            let pushed = match &chunk {
+                Some(bytes) => progress.reader.push(bytes, &mut progress.frames),
+                None => progress.reader.end(&mut progress.frames),
+            };
+            self.forward(hold, progress).await;
+            pushed.map_err(|error| unreadable(&error))?;
+            if chunk.is_none() {
+                break;
+            }
+        }
+        if progress.reader.is_complete() {
+            return Ok(());
+        }
+        Err(Failed {
+            failure: Failure::Broken,
+            word: "stream_cut".into(),
+            detail: "the provider's stream ended before its end".into(),
+        })
+    }
+
+    /// Sends on what may flow. A client that left is noted; its bill is still read.
+    async fn forward(&mut self, hold: &Hold, progress: &mut Progress) {
+        if progress.client.is_none() {
+            if !progress.reader.has_content() {
+                return;
+            }
+            progress.ttft_ms = Some(millis(self.started.elapsed()));
+            self.open(hold, progress);
+        }
+        for frame in std::mem::take(&mut progress.frames) {
+            if progress.client_left.is_none() && !send(progress.client.as_ref(), frame).await {
+                progress.client_left = Some(Instant::now());
+            }
+        }
+    }
+
+    fn open(&mut self, hold: &Hold, progress: &mut Progress) {
+        let (frames, receiver) = mpsc::channel(FRAMES_WAITING);
+        let facts = self.attempt.facts(chosen_cap(hold));
+        self.client.deliver(Delivery::Stream(facts, receiver));
+        progress.client = Some(frames);
+    }
+
+    async fn complete(self, hold: Hold, passage: Passage, progress: Progress) {
+        let attempt = self.attempt;
+        let latency_ms = millis(self.started.elapsed());
+        let ending = Ending {
+            ttft_ms: progress.ttft_ms,
+            ..attempt.posted(&hold, progress.reader.usage(), latency_ms)
+        };
+        let tokens = ending.usage.input_tokens() + ending.usage.output_tokens();
+        let facts = attempt.facts(chosen_cap(&hold));
+        let settled = hold.settle(ending).await;
+        passage.answered(latency_ms, progress.ttft_ms, tokens);
+        let mut tail = progress.reader.tail(attempt.request.shape.include_usage);
+        let done = tail.pop();
+        for frame in progress.frames.into_iter().chain(tail) {
+            send(progress.client.as_ref(), frame).await;
+        }
+        send(progress.client.as_ref(), comment(&facts, &settled)).await;
+        if let Some(done) = done {
+            send(progress.client.as_ref(), done).await;
+        }
+    }
+
+    /// Content had reached the client, so nobody else can be asked: what was delivered is charged
+    /// as the provider bills it, and the client is told that this is not the end.
+    async fn cut_off(self, hold: Hold, passage: Passage, (progress, failed): (Progress, Failed)) {
+        let attempt = self.attempt;
+        let latency_ms = millis(self.started.elapsed());
+        let facts = attempt.facts(chosen_cap(&hold));
+        let ending = match attempt.entry.card.1.bills_partial {
+            BillsPartial::Delivered => self.delivered(&hold, &progress, &failed),
+            BillsPartial::Full | BillsPartial::Unknown => {
+                Ending::unknown(&hold, failed.word.clone(), latency_ms)
+            }
+        };
+        let ending = Ending { ttft_ms: progress.ttft_ms, latency_ms, ..ending };
+        let settled = hold.settle(ending).await;
+        passage.failed(&failed.word);
+        tracing::warn!(provider.name = %facts.provider, run.id = %facts.run_id, error = %failed.word,
+            "a stream was cut off after content had reached the client");
+        let message = format!("the provider's stream broke: {}", failed.word);
+        for frame in progress.frames {
+            send(progress.client.as_ref(), frame).await;
+        }
+        send(progress.client.as_ref(), comment(&facts, &settled)).await;
+        send(progress.client.as_ref(), StreamReader::error_frame(&message)).await;
+    }
+
+    /// The most that was delivered, plus what may have been under way; the rest of the hold stays
+    /// in sight as uncertain.
+    fn delivered(&self, hold: &Hold, progress: &Progress, failed: &Failed) -> Ending {
+        let bound = hold.bound();
+        let reported = progress.reader.partial_usage().unwrap_or_default();
+        let counted = progress.reader.delivered_bytes().saturating_add(LAG_TOKENS);
+        let output = reported.output_tokens().max(counted).min(bound.output_tokens());
+        let usage = match progress.reader.partial_usage() {
+            Some(known) => {
+                Usage { output_visible: output.saturating_sub(known.reasoning), ..known }
+            }
+            None => Usage::plain(bound.input_tokens(), output),
+        };
+        let cost = self.attempt.entry.card.1.cost(&usage);
+        let charged = cost.total().min(hold.amount());
+        let uncertain = (hold.amount() - charged).or_zero();
+        Ending {
+            outcome: Outcome::Posted { cost: charged, uncertain },
+            status: Some(Status::CutOff),
+            usage,
+            usage_source: UsageSource::Counted,
+            cost_is: CostIs::Estimate,
+            cost,
+            error: Some(failed.word.clone()),
+            ..Ending::not_sent()
+        }
+    }
+}
+
+fn unreadable(error: &StreamError) -> Failed {
+    Failed { failure: Failure::Broken, word: "stream_error".into(), detail: error.to_string() }
+}
+
+/// Sends a frame; waits while the client reads slowly. Answers whether the client is there.
+async fn send(client: Option<&Frames>, frame: Bytes) -> bool {
+    match client {
+        Some(client) => client.send(frame).await.is_ok(),
+        None => false,
+    }
+}
+
+/// The amounts, known only at the end, as a comment that every SDK of this dialect passes over.
+fn comment(facts: &Facts, settled: &Result<Settlement, Unsettled>) -> Bytes {
+    let text = match settled.as_ref().map(amounts) {
+        Ok((cost, account)) => format!(
+            ": tollgate {{\"request_id\":\"{}\",\"cost_usd\":\"{cost}\",\"run_posted_usd\":\"{}\",\"run_available_usd\":{},\"receipt\":\"durable\"}}\n\n",
+            facts.request_id,
+            account.posted,
+            account.available().map_or("null".to_owned(), |left: Usd| format!("\"{left}\"")),
+        ),
+        Err(_) => format!(
+            ": tollgate {{\"request_id\":\"{}\",\"receipt\":\"pending\"}}\n\n",
+            facts.request_id
+        ),
+    };
+    text.into()
+}
+
+/// Longest silence between two chunks of a stream.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a stream is read on for its bill after its client has left.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
+
+/// Tokens that a provider may have made and not delivered when a stream is cut.
+const LAG_TOKENS: u64 = 32;

@@ -1,1 +1,44 @@
-//! Placeholder.
+//! The window of Tollgate: the console.
+//!
+//! ```text
+//! keys, paste, resize, signals ─┐
+//! replies to our requests ──────┼─▶ Message ─▶ update(&mut Model, Message) ─▶ Effects
+//! feed: a Delta every 100 ms ───┘                   │
+//!                                                 Model ─▶ view(&Model, &Theme, Rect, &mut Buffer)
+//! ```
+//!
+//! Knows the backend only by its wire. Read in this order:
+//!
+//! | module | what it says |
+//! |---|---|
+//! | [`model`] | everything the console knows, as plain data |
+//! | [`message`] | what can happen, and what can be asked for |
+//! | [`update`] | the only place where the model changes |
+//! | [`view`] | the picture of a model, pure and total |
+//! | [`action`], [`keys`] | everything that can be done, and on which key |
+//! | [`filter`], [`amount`] | what people type |
+//! | [`theme`], [`text`], [`format`] | colours by role, outside text made safe, numbers with units |
+//! | [`feed`], [`client`] | the event stream, and requests |
+//! | [`term`], [`console`] | the terminal, and the loop that joins all of it |
+//! | [`shot`], [`picture`] | a picture of the console, as text or SVG |
+
+pub mod action;
+pub mod amount;
+pub mod client;
+pub mod console;
+pub mod feed;
+pub mod filter;
+pub mod format;
+pub mod keys;
+pub mod message;
+pub mod model;
+pub mod picture;
+pub mod shot;
+pub mod term;
+pub mod text;
+pub mod theme;
+pub mod update;
+pub mod view;
+
+#[cfg(test)]
+mod fixture;

@@ -1,0 +1,96 @@
+//! Requests to the backend, one task for each, answered as messages.
+//!
+//! Carries bodies that others wrote and brings back status and text. Refuses to know what they
+//! mean, and never prints a key.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use tokio::sync::mpsc;
+
+use crate::message::{Call, Reply, Target};
+
+/// Sends requests.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    gateway: String,
+    router: String,
+    replies: mpsc::Sender<Reply>,
+    session: String,
+}
+
+/// Where requests go.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// `http://127.0.0.1:6120`.
+    pub gateway: String,
+    /// `http://127.0.0.1:6103`.
+    pub router: String,
+    /// The caller's key, where the backend wants one.
+    pub key: Option<String>,
+}
+
+impl Client {
+    /// A client whose answers go to `replies`.
+    pub fn new(options: ClientOptions, replies: mpsc::Sender<Reply>) -> anyhow::Result<Self> {
+        // An error means that somebody in this process was first, and theirs is as good.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let mut headers = HeaderMap::new();
+        if let Some(key) = options.key {
+            let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+                .context("failed to use the key: it has characters that no header can have")?;
+            value.set_sensitive(true);
+            headers.insert("authorization", value);
+        }
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .timeout(TIMEOUT)
+            .build()
+            .context("failed to set up the HTTP client")?;
+        let [gateway, router] =
+            [options.gateway, options.router].map(|url| url.trim_end_matches('/').to_owned());
+        let session = format!("console-{:x}", crate::feed::clock().micros());
+        Ok(Self { http, gateway, router, replies, session })
+    }
+
+    /// Sends a request in a task of its own; the answer comes as a reply.
+    pub fn send(&self, call: Call) {
+        let client = self.clone();
+        tokio::spawn(async move {
+            let result = client.result(&call).await;
+            let reply = Reply { purpose: call.purpose, result };
+            // The console has ended when nobody takes the reply.
+            client.replies.send(reply).await.ok();
+        });
+    }
+
+    async fn result(&self, call: &Call) -> Result<(u16, String), String> {
+        let base = match call.target {
+            Target::Gateway => &self.gateway,
+            Target::Router => &self.router,
+        };
+        let url = format!("{base}{}", call.path);
+        let request = match &call.body {
+            None => self.http.get(url),
+            Some(body) => {
+                let key = format!("{}-{}", self.session, call.number);
+                let request = self.http.post(url).header(CONTENT_TYPE, "application/json");
+                request.header("idempotency-key", key).body(body.clone())
+            }
+        };
+        let request = match call.if_match {
+            Some(version) => request.header("if-match", version.to_string()),
+            None => request,
+        };
+        let failed = |error: reqwest::Error| format!("no answer: {}", error.without_url());
+        let answer = request.send().await.map_err(failed)?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await.map_err(failed)?;
+        Ok((status, text))
+    }
+}
+
+/// How long an answer may take; a person is waiting for it.
+const TIMEOUT: Duration = Duration::from_secs(10);

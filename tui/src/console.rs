@@ -1,0 +1,328 @@
+//! The loop that joins terminal, feed, client and model.
+//!
+//! Three bounded queues: input, replies, data. Input is drained first; a frame is drawn when it is
+//! drained and something is dirty: at once after a key, at most `fps` times a second after data. A
+//! slow terminal is drawn on more seldom. Refuses to know what messages mean.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::EventStream;
+use futures_util::{FutureExt, StreamExt};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::client::{Client, ClientOptions};
+use crate::feed::{Delta, Feed, FeedOptions, clock};
+use crate::message::{Effect, Message, Reply};
+use crate::model::{Model, Settings};
+use crate::term::{self, Term};
+use crate::theme::{Depth, Theme, ThemeChoice};
+use crate::update::update;
+use crate::view::view;
+
+/// What a console is opened with.
+#[derive(Clone, Debug)]
+pub struct ConsoleOptions {
+    /// `http://127.0.0.1:6120`.
+    pub gateway: String,
+    /// `http://127.0.0.1:6103`.
+    pub router: String,
+    /// `ws://127.0.0.1:6102/events`.
+    pub events: String,
+    /// The caller's key, where the backend wants one; never printed.
+    pub key: Option<String>,
+    /// Whether it may change nothing.
+    pub read_only: bool,
+    /// The palette.
+    pub theme: ThemeChoice,
+    /// How many colours the terminal has.
+    pub depth: Depth,
+    /// Most frames a second after data, from 1 to 30.
+    pub fps: u32,
+    /// A word for the header: where this console looks.
+    pub profile: String,
+}
+
+impl Default for ConsoleOptions {
+    fn default() -> Self {
+        Self {
+            gateway: "http://127.0.0.1:6120".into(),
+            router: "http://127.0.0.1:6103".into(),
+            events: "ws://127.0.0.1:6102/events".into(),
+            key: None,
+            read_only: false,
+            theme: ThemeChoice::Auto,
+            depth: Depth::True,
+            fps: FPS_DEFAULT,
+            profile: "local".into(),
+        }
+    }
+}
+
+impl ConsoleOptions {
+    /// What the model starts with.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            read_only: self.read_only,
+            theme: self.theme,
+            hide_money: false,
+            profile: self.profile.clone(),
+        }
+    }
+
+    /// Starts the feed; deltas come out of the receiver until it is dropped.
+    pub fn feed(&self) -> (mpsc::Receiver<Delta>, Arc<Notify>, tokio::task::JoinHandle<()>) {
+        let (sender, deltas) = mpsc::channel(DELTAS_MAX);
+        let hurry = Arc::new(Notify::new());
+        let options = FeedOptions { url: self.events.clone(), key: self.key.clone() };
+        let task = tokio::spawn(Feed::new(options, sender, hurry.clone()).run());
+        (deltas, hurry, task)
+    }
+
+    /// A client whose answers come out of the receiver.
+    pub fn client(&self) -> anyhow::Result<(Client, mpsc::Receiver<Reply>)> {
+        let (sender, replies) = mpsc::channel(REPLIES_MAX);
+        let options = ClientOptions {
+            gateway: self.gateway.clone(),
+            router: self.router.clone(),
+            key: self.key.clone(),
+        };
+        Ok((Client::new(options, sender)?, replies))
+    }
+}
+
+/// Opens the console and runs it until the person leaves.
+pub async fn run(options: ConsoleOptions) -> anyhow::Result<()> {
+    let (client, replies) = options.client()?;
+    let mut signals = signals()?;
+    let (deltas, hurry, feed) = options.feed();
+    let term = Term::enter(true)?;
+    let model = Model::new(options.settings(), term.size(), clock());
+    let console = Console {
+        governor: Governor::new(options.fps),
+        depth: options.depth,
+        model,
+        term,
+        client,
+        hurry,
+        feed,
+    };
+    console.run(Queues { deltas, replies, signals: &mut signals }).await
+}
+
+struct Console {
+    model: Model,
+    term: Term,
+    client: Client,
+    hurry: Arc<Notify>,
+    feed: tokio::task::JoinHandle<()>,
+    governor: Governor,
+    depth: Depth,
+}
+
+struct Queues<'a> {
+    deltas: mpsc::Receiver<Delta>,
+    replies: mpsc::Receiver<Reply>,
+    signals: &'a mut mpsc::Receiver<i32>,
+}
+
+enum Next {
+    Go,
+    Leave,
+}
+
+impl Console {
+    async fn run(mut self, mut queues: Queues<'_>) -> anyhow::Result<()> {
+        let mut input = EventStream::new();
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        self.draw()?;
+        loop {
+            let due = self.governor.due();
+            let next = tokio::select! {
+                biased;
+                event = input.next() => match event {
+                    Some(event) => self.input(event?)?,
+                    None => Next::Leave,
+                },
+                Some(signal) = queues.signals.recv() => self.signal(signal)?,
+                Some(reply) = queues.replies.recv() => self.take(Message::Reply(reply), true)?,
+                Some(delta) = queues.deltas.recv() => {
+                    self.take(Message::Delta(Box::new(delta)), false)?
+                }
+                _ = second.tick() => self.take(Message::Clock(clock()), false)?,
+                () = tokio::time::sleep_until(due), if self.governor.is_dirty() => Next::Go,
+            };
+            if let Next::Leave = next {
+                return Ok(());
+            }
+            // Input is drained before anything is drawn: held keys do not pile up frames.
+            while let Some(Some(event)) = input.next().now_or_never() {
+                if let Next::Leave = self.input(event?)? {
+                    return Ok(());
+                }
+            }
+            if self.governor.is_time() {
+                self.draw()?;
+            }
+            if self.feed.is_finished() {
+                anyhow::bail!("the feed ended; the reason stands above");
+            }
+        }
+    }
+
+    fn input(&mut self, event: crossterm::event::Event) -> anyhow::Result<Next> {
+        let Some(message) = term::message(event) else { return Ok(Next::Go) };
+        if let Message::Resize(width, height) = message {
+            self.term.resize(width, height);
+        }
+        self.take(message, true)
+    }
+
+    fn take(&mut self, message: Message, is_urgent: bool) -> anyhow::Result<Next> {
+        let effects = update(&mut self.model, message);
+        self.governor.dirty(is_urgent);
+        for effect in effects {
+            match effect {
+                Effect::Quit => return Ok(Next::Leave),
+                Effect::Suspend => stop_the_group(),
+                Effect::Redraw => self.term.forget(),
+                Effect::Copy(text) => self.term.copy(&text)?,
+                Effect::Reconnect => self.hurry.notify_one(),
+                Effect::Send(call) => self.client.send(call),
+            }
+        }
+        Ok(Next::Go)
+    }
+
+    fn signal(&mut self, signal: i32) -> anyhow::Result<Next> {
+        match signal {
+            SIGTSTP => self.term.suspend()?,
+            SIGCONT => self.term.forget(),
+            _ => return Ok(Next::Leave),
+        }
+        let (width, height) = self.term.size();
+        self.take(Message::Resize(width, height), true)
+    }
+
+    fn draw(&mut self) -> anyhow::Result<()> {
+        let theme = Theme::new(self.model.settings.theme, self.depth);
+        let (width, height) = self.term.size();
+        let area = Rect::new(0, 0, width, height);
+        let mut buffer = Buffer::empty(area);
+        view(&self.model, &theme, area, &mut buffer);
+        let took = self.term.draw(buffer)?;
+        self.governor.drawn(took);
+        Ok(())
+    }
+}
+
+/// When to draw.
+struct Governor {
+    gap: Duration,
+    slow: u32,
+    last: Instant,
+    dirty: Option<bool>,
+}
+
+impl Governor {
+    fn new(fps: u32) -> Self {
+        let gap = Duration::from_secs(1) / fps.clamp(1, FPS_MAX);
+        Self { gap, slow: 0, last: Instant::now(), dirty: None }
+    }
+
+    fn dirty(&mut self, is_urgent: bool) {
+        self.dirty = Some(is_urgent || self.dirty == Some(true));
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.dirty.is_some()
+    }
+
+    fn due(&self) -> Instant {
+        self.last + self.gap * (1 << self.slow)
+    }
+
+    fn is_time(&self) -> bool {
+        match self.dirty {
+            None => false,
+            Some(true) => true,
+            Some(false) => Instant::now() >= self.due(),
+        }
+    }
+
+    /// A write that took long to drain doubles the gap; a quick one halves it again.
+    fn drawn(&mut self, took: Duration) {
+        self.slow = match took >= SLOW {
+            true => (self.slow + 1).min(4),
+            false => self.slow.saturating_sub(1),
+        };
+        self.last = Instant::now();
+        self.dirty = None;
+    }
+}
+
+/// Signals as they come, from a thread that waits for them.
+fn signals() -> anyhow::Result<mpsc::Receiver<i32>> {
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
+    let (sender, receiver) = mpsc::channel(8);
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            if sender.blocking_send(signal).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(receiver)
+}
+
+/// Stops every process of our group, as the terminal itself would: under `cargo run` the shell
+/// would otherwise wait for cargo, and cargo for us.
+fn stop_the_group() {
+    let stopped = std::process::Command::new("kill").args(["-s", "TSTP", "0"]).status();
+    if !stopped.is_ok_and(|status| status.success()) {
+        signal_hook::low_level::raise(SIGTSTP).ok();
+    }
+}
+
+/// Most frames a second after data, unless asked otherwise: people read no faster.
+pub const FPS_DEFAULT: u32 = 4;
+
+/// Most frames a second that can be asked for.
+const FPS_MAX: u32 = 30;
+
+/// Deltas that may wait: over a minute of them at ten a second; then the feed waits too.
+const DELTAS_MAX: usize = 600;
+
+/// Replies that may wait.
+const REPLIES_MAX: usize = 16;
+
+/// A write that took this long means that the terminal cannot follow.
+const SLOW: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_terminals_are_drawn_on_more_seldom() {
+        let mut governor = Governor::new(4);
+        assert!(!governor.is_time());
+        governor.dirty(true);
+        assert!(governor.is_time(), "at once after a key");
+        governor.drawn(Duration::from_millis(60));
+        assert_eq!(governor.due() - governor.last, Duration::from_millis(500));
+        governor.drawn(Duration::from_millis(60));
+        assert_eq!(governor.due() - governor.last, Duration::from_secs(1));
+        governor.dirty(false);
+        assert!(!governor.is_time(), "data wait");
+        governor.drawn(Duration::ZERO);
+        governor.drawn(Duration::ZERO);
+        assert_eq!(governor.due() - governor.last, Duration::from_millis(250));
+    }
+}

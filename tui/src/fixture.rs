@@ -1,0 +1,413 @@
+//! One made-up day, the one of the drawings: everything a test of update and view needs.
+//!
+//! Eight runs, seven providers, sixteen minutes of seconds, fifteen receipts and a refusal, four
+//! alerts; the same every time. Tests only.
+
+use std::collections::BTreeMap;
+
+use tollgate_shared::alert::{Alert, AlertState, Severity};
+use tollgate_shared::api::RunView;
+use tollgate_shared::body::Body;
+use tollgate_shared::budget::{CapSource, Level, Mode, RunState};
+use tollgate_shared::circuit::{CircuitState, CircuitView};
+use tollgate_shared::event::{
+    BudgetEvent, Checkpoint, Enforced, Hello, Refused, Second, Snapshot,
+};
+use tollgate_shared::money::Usd;
+use tollgate_shared::price::Cost;
+use tollgate_shared::provider::{
+    ManagedBy, ProviderStatus, ProviderView, Quality, Registration,
+};
+use tollgate_shared::receipt::{Decision, Receipt, Status};
+use tollgate_shared::select::Objective;
+use tollgate_shared::time::Timestamp;
+use tollgate_shared::usage::{CostIs, Usage, UsageSource};
+use tollgate_shared::window::Sums;
+
+use crate::feed::{Delta, LinkChange};
+use crate::message::{Chord, Effect, Message};
+use crate::model::{Model, Settings, Today};
+use crate::update::update;
+
+/// The moment of the drawings.
+pub fn now() -> Timestamp {
+    "2026-11-23T14:14:07.210Z".parse().unwrap()
+}
+
+pub fn usd(text: &str) -> Usd {
+    text.parse().unwrap()
+}
+
+/// A console of this size that has heard the whole day.
+pub fn model(size: (u16, u16)) -> Model {
+    let mut model = empty(size);
+    update(&mut model, Message::Delta(Box::new(day())));
+    model.live.today =
+        Some(Today { since: "2026-11-23T00:00:00Z".parse().unwrap(), spent: usd("212.40") });
+    model
+}
+
+/// A console of this size that has heard nothing.
+pub fn empty(size: (u16, u16)) -> Model {
+    Model::new(Settings { profile: "prod".into(), ..Settings::default() }, size, now())
+}
+
+/// Presses keys as a person would: `"Tab j Enter"`.
+pub fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
+    keys.split_whitespace()
+        .flat_map(|key| update(model, Message::Key(Chord::read(key).unwrap())))
+        .collect()
+}
+
+/// The connection comes up and the snapshot with it.
+pub fn day() -> Delta {
+    let hello = Hello {
+        proto: 1,
+        epoch: "n1-18f3".into(),
+        seq: 88_200,
+        now: now(),
+        catalogue: "v41".into(),
+        read_only: false,
+    };
+    Delta {
+        at: now(),
+        last_frame: Some(now().plus_millis(-200)),
+        link: Some(LinkChange::Up { resumed: false }),
+        hello: Some(hello),
+        snapshot: Some(Box::new(snapshot())),
+        refusals: vec![refusal()],
+        ..Delta::default()
+    }
+}
+
+pub fn snapshot() -> Snapshot {
+    let budgets: Vec<BudgetEvent> = RUNS.iter().map(budget).collect();
+    let spent = budgets.iter().map(|budget| budget.enforced.posted_usd).sum();
+    Snapshot {
+        seq: 88_200,
+        seconds: seconds(),
+        runs: RUNS.iter().map(run).collect(),
+        checkpoint: Checkpoint {
+            seq: 88_200,
+            posted_usd: spent,
+            uncertain_usd: usd("0.31"),
+            receipts: 8_310,
+            by_run: budgets
+                .iter()
+                .map(|budget| (budget.run_id.clone(), budget.enforced.posted_usd))
+                .collect(),
+            ..Checkpoint::default()
+        },
+        budgets,
+        providers: PROVIDERS.iter().map(provider).collect(),
+        alerts: alerts(),
+        receipts: receipts(),
+    }
+}
+
+/// Run, limit, spent, held, burn, runway in seconds, agents, requests.
+type RunLine<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, Option<u64>, usize, u64);
+
+const RUNS: [RunLine<'_>; 8] = [
+    ("R-198", "10", "10.00", "0", "0", None, 3, 420),
+    ("R-207", "50", "45.12", "0.62", "0.271", Some(1_080), 9, 2_210),
+    ("R-204", "25", "19.40", "0.11", "0.062", Some(5_400), 3, 3_120),
+    ("R-211", "40", "12.08", "0.95", "0.188", Some(8_900), 5, 390),
+    ("R-190", "120", "88.20", "0.41", "0.190", Some(10_030), 1, 11_800),
+    ("R-209", "30", "6.31", "0.22", "0.094", Some(15_120), 4, 510),
+    ("R-212", "15", "2.20", "0.05", "0.031", None, 1, 1_900),
+    ("R-213", "5", "0.42", "0.01", "0.004", None, 1, 88),
+];
+
+fn level(spent: &str, limit: &str) -> Level {
+    match usd(spent).ppm_of(usd(limit)).unwrap() {
+        1_000_000.. => Level::Critical,
+        900_000.. => Level::Warning,
+        750_000.. => Level::Caution,
+        _ => Level::Ok,
+    }
+}
+
+fn budget(line: &RunLine<'_>) -> BudgetEvent {
+    let (run, limit, spent, held, burn, runway_s, ..) = *line;
+    let level = level(spent, limit);
+    BudgetEvent {
+        seq: 0,
+        run_id: run.parse().unwrap(),
+        mode: Mode::Clamp,
+        version: 7,
+        enforced: Enforced {
+            limit_usd: Some(usd(limit)),
+            posted_usd: usd(spent),
+            held_usd: usd(held),
+            available_usd: Some(usd(limit) - usd(spent) - usd(held)),
+            ..Enforced::default()
+        },
+        burn_usd_per_min: usd(burn),
+        runway_s,
+        level,
+        blocked: level == Level::Critical,
+        state: RunState::Open,
+    }
+}
+
+fn run(line: &RunLine<'_>) -> RunView {
+    let (run, limit, spent, .., agents, requests) = *line;
+    RunView {
+        run_id: run.parse().unwrap(),
+        state: RunState::Open,
+        parent: None,
+        agents,
+        requests,
+        spent_usd: usd(spent),
+        budget_usd: Some(usd(limit)),
+        level: level(spent, limit),
+        last_at: now().plus_millis(-1_000),
+    }
+}
+
+/// Name, model, price in and out per million, p50, p95, SLO, answered, circuit.
+type ProviderLine<'a> =
+    (&'a str, &'a str, [&'a str; 2], [u32; 3], f64, CircuitState);
+
+const PROVIDERS: [ProviderLine<'_>; 7] = [
+    ("azure-gpt4o", "gpt-4o", ["2.5", "10"], [0, 0, 2_000], 0.0, CircuitState::Open),
+    ("mistral-lg", "mistral-large", ["2", "6"], [950, 1_880, 2_000], 0.972, CircuitState::HalfOpen),
+    ("openai-mini", "gpt-4o-mini", ["0.15", "0.6"], [550, 1_320, 1_200], 0.991, CircuitState::Closed),
+    ("anthropic-son", "sonnet", ["3", "15"], [1_100, 2_310, 2_500], 0.998, CircuitState::Closed),
+    ("openai-gpt4o", "gpt-4o", ["2.5", "10"], [820, 1_640, 2_000], 0.996, CircuitState::Closed),
+    ("gemini-flash", "flash", ["0.3", "2.5"], [410, 780, 1_000], 0.999, CircuitState::Closed),
+    ("local-qwen", "qwen", ["0", "0"], [380, 900, 1_500], 0.994, CircuitState::Closed),
+];
+
+fn provider(line: &ProviderLine<'_>) -> ProviderView {
+    let (name, model, [input, output], [p50, p95, slo], answered, state) = *line;
+    let prices = if input == "0" {
+        "\"free\":true".to_owned()
+    } else {
+        format!("\"pricing\":{{\"rates\":{{\"input\":{input},\"output\":{output}}}}}")
+    };
+    let body = format!(
+        "{{\"name\":\"{name}\",\"model\":\"{model}\",\"context_window\":128000,\
+         \"endpoint\":\"http://localhost:8100\",\"slo\":{{\"latency_p95_ms\":{slo}}},{prices}}}"
+    );
+    let registration = Registration::from_body(Body::parse(body.as_bytes()).unwrap()).unwrap();
+    let measured = |ms: u32| (ms > 0).then_some(ms);
+    let since = now().plus_millis(-252_000);
+    let circuit = match state {
+        CircuitState::Closed => CircuitView::default(),
+        CircuitState::HalfOpen => CircuitView {
+            state,
+            reason: Some("one probe at a time".into()),
+            since: Some(since),
+            ..CircuitView::default()
+        },
+        CircuitState::Open => CircuitView {
+            state,
+            reason: Some("5 × 5xx in a row".into()),
+            since: Some(since),
+            retry_at: Some(now().plus_millis(12_500)),
+            opened: 8,
+        },
+    };
+    ProviderView {
+        name: registration.name,
+        model: registration.model,
+        upstream_model: registration.upstream_model,
+        context_window: registration.context_window,
+        max_output_tokens: None,
+        cost_per_input_token: registration.card.input,
+        cost_per_output_token: registration.card.output,
+        price_id: registration.card.id(),
+        pricing: registration.card,
+        free: registration.free,
+        endpoint: registration.endpoint,
+        dialect: registration.dialect,
+        features: registration.features,
+        slo: registration.slo,
+        limits: registration.limits,
+        api_key_env: None,
+        status: ProviderStatus::Active,
+        version: 1,
+        registered_at: since,
+        updated_at: since,
+        managed_by: ManagedBy::Api,
+        circuit,
+        quality: Quality {
+            p50_ms: measured(p50),
+            p95_ms: measured(p95),
+            success_rate: Some(answered),
+            attempts: 400,
+            ..Quality::default()
+        },
+    }
+}
+
+/// Who spends where, in ten-thousandths of a dollar a second at a level of 100.
+const SHARES: [(&str, &str, &str, &str, i128); 8] = [
+    ("R-207", "Worker-CPE-5", "anthropic-son", "sonnet", 30),
+    ("R-190", "chat", "openai-gpt4o", "gpt-4o", 25),
+    ("R-190", "chat", "mistral-lg", "mistral-large", 14),
+    ("R-211", "Triage-2", "anthropic-son", "sonnet", 20),
+    ("R-209", "Reviewer-4", "openai-gpt4o", "gpt-4o", 13),
+    ("R-204", "Crawler-1", "gemini-flash", "flash", 10),
+    ("R-212", "Embed-1", "openai-mini", "gpt-4o-mini", 5),
+    ("R-213", "lint", "local-qwen", "qwen", 1),
+];
+
+fn seconds() -> Vec<Second> {
+    let start = now().floor_to(1);
+    (0..960_i64)
+        .map(|index| {
+            let mut second = Second { at: start.plus_millis((index - 960) * 1_000), ..Second::default() };
+            for (place, (run, agent, provider, model, share)) in (0_i64..).zip(SHARES) {
+                // A slow wave for each, and one run that has been three times as fast of late.
+                let wave = 100 + 40 * triangle(index + place * 97, 240 + place * 40) / 100;
+                let surge = if run == "R-207" && index > 840 { 240 } else { 100 };
+                let picos = share * i128::from(wave * surge) * 13_000;
+                let sums = Sums {
+                    cost_usd: Usd::from_picos(picos),
+                    input_tokens: 780,
+                    output_tokens: 86,
+                    cache_read_tokens: 452,
+                    requests: u64::from((index + place) % 5 == 0),
+                    answered: u64::from((index + place) % 5 == 0 && index % 450 != 10),
+                    attempts: u64::from((index + place) % 5 == 0),
+                    ..Sums::default()
+                };
+                second.all.add(&sums);
+                add(&mut second.by_run, run, &sums);
+                add(&mut second.by_agent, agent, &sums);
+                add(&mut second.by_provider, provider, &sums);
+                add(&mut second.by_model, model, &sums);
+            }
+            second
+        })
+        .collect()
+}
+
+fn add<K: std::str::FromStr<Err: std::fmt::Debug> + Ord>(
+    map: &mut BTreeMap<K, Sums>,
+    name: &str,
+    sums: &Sums,
+) {
+    map.entry(name.parse().unwrap()).or_default().add(sums);
+}
+
+/// A wave from -100 to 100.
+fn triangle(at: i64, period: i64) -> i64 {
+    let place = at.rem_euclid(period) * 400 / period;
+    match place {
+        0..200 => place - 100,
+        _ => 300 - place,
+    }
+}
+
+/// Seconds ago, run, agent, provider, tokens in and out, cost, latency, status, why, fallback.
+type ReceiptLine<'a> =
+    (i64, [&'a str; 3], [u64; 2], &'a str, u64, Status, &'a str, Option<&'a str>);
+
+const RECEIPTS: [ReceiptLine<'_>; 15] = [
+    (7, ["R-211", "Triage-1", "anthropic-son"], [10_100, 0], "0.274580", 30_000, Status::Unknown, "no answer in 30 s: at its hold", None),
+    (6, ["R-207", "Worker-CPE-5", "anthropic-son"], [6_900, 880], "0.033870", 2_400, Status::CutOff, "client left: estimate", None),
+    (6, ["R-204", "Crawler-3", "gemini-flash"], [15_000, 240], "0.005106", 390, Status::Success, "cheapest eligible", None),
+    (5, ["R-190", "chat", "openai-gpt4o"], [1_700, 410], "0.008400", 880, Status::Success, "", None),
+    (5, ["R-213", "lint", "local-qwen"], [3_100, 90], "0", 410, Status::Success, "free", None),
+    (5, ["R-207", "Worker-CPE-9", "anthropic-son"], [6_500, 702], "0.030162", 2_270, Status::Success, "", None),
+    (4, ["R-211", "Triage-5", "openai-gpt4o"], [4_400, 1_300], "0.024245", 1_710, Status::Success, "", None),
+    (4, ["R-190", "chat", "openai-gpt4o"], [1_600, 290], "0.007010", 790, Status::Success, "azure circuit open", None),
+    (3, ["R-207", "Worker-CPE-2", "anthropic-son"], [7_000, 950], "0.035256", 2_110, Status::Success, "", None),
+    (3, ["R-212", "Embed-1", "openai-mini"], [8_000, 12], "0.001207", 1_410, Status::Success, "cheapest eligible", None),
+    (2, ["R-209", "Reviewer-4", "openai-gpt4o"], [5_200, 640], "0.019450", 1_920, Status::Success, "mistral-lg half-open", None),
+    (1, ["R-204", "Crawler-1", "gemini-flash"], [14_200, 220], "0.004813", 440, Status::Success, "cheapest eligible", None),
+    (1, ["R-190", "chat", "mistral-lg"], [1_800, 0], "0", 210, Status::Voided, "half-open probe: 429, nothing billed", None),
+    (1, ["R-190", "chat", "openai-gpt4o"], [1_800, 402], "0.007680", 910, Status::Fallback, "mistral-lg 429", Some("mistral-lg")),
+    (0, ["R-207", "Worker-CPE-5", "anthropic-son"], [6_100, 811], "0.030525", 2_480, Status::Success, "2nd cheapest, p95 in SLO", None),
+];
+
+pub fn receipts() -> Vec<Receipt> {
+    let mut places = BTreeMap::<&str, u64>::new();
+    RECEIPTS
+        .iter()
+        .map(|line| {
+            let place = places.entry(line.1[0]).or_insert(100);
+            *place += 1;
+            receipt(line, *place)
+        })
+        .collect()
+}
+
+fn receipt(line: &ReceiptLine<'_>, seq: u64) -> Receipt {
+    let (ago, [run, agent, provider], [input, output], cost, latency_ms, status, why, from) = *line;
+    Receipt {
+        request_id: format!("req-{run}-{seq}").parse().unwrap(),
+        run_id: run.parse().unwrap(),
+        agent: agent.parse().unwrap(),
+        timestamp: now().floor_to(1).plus_millis(-1_000 * ago),
+        provider: provider.parse().unwrap(),
+        model: "gpt-4o".parse().unwrap(),
+        input_tokens: input,
+        output_tokens: output,
+        cost_usd: usd(cost),
+        latency_ms,
+        status,
+        attempt: if from.is_some() { 2 } else { 1 },
+        attempt_id: format!("attempt-{run}-{seq}").parse().unwrap(),
+        seq,
+        usage: Usage { cache_read: input / 2, ..Usage::plain(input - input / 2, output) },
+        usage_source: UsageSource::Reported,
+        cost_is: CostIs::Exact,
+        cost: Cost { input: usd(cost), ..Cost::default() },
+        held_usd: usd("0.11"),
+        cap: Some(1_000),
+        cap_source: CapSource::Caller,
+        price_id: "pc-0123456789abcdef".parse().unwrap(),
+        fallback_from: from.map(|name| name.parse().unwrap()),
+        ttft_ms: None,
+        uncertain_usd: if status == Status::CutOff { usd("0.11") } else { Usd::ZERO },
+        error: None,
+        flags: Vec::new(),
+        decision: Decision {
+            objective: Objective::Balanced,
+            why: why.into(),
+            cheapest_usd: usd("0.0043"),
+            candidates: 5,
+        },
+        prev: String::new(),
+        hash: String::new(),
+    }
+}
+
+fn refusal() -> Refused {
+    Refused {
+        seq: 88_215,
+        at: now().floor_to(1),
+        run_id: "R-198".parse().unwrap(),
+        agent: "Eval-3".parse().unwrap(),
+        request_id: "req-eval-77".parse().unwrap(),
+        code: "budget_exhausted".into(),
+        hold_usd: usd("0.018400"),
+    }
+}
+
+fn alerts() -> Vec<Alert> {
+    let alert = |rule: &str, severity, subject: &str, ago_s: i64, (what, then): (&str, &str)| Alert {
+        id: format!("{rule}:{subject}"),
+        severity,
+        subject: subject.into(),
+        rule: rule.into(),
+        since: now().plus_millis(-1_000 * ago_s),
+        what: what.into(),
+        then: then.into(),
+        state: AlertState::Open,
+        acked_by: None,
+    };
+    vec![
+        alert("circuit", Severity::Critical, "azure-gpt4o", 252, ("circuit open: 5 × 5xx in a row", "traffic goes to openai-gpt4o")),
+        alert("budget", Severity::Critical, "R-198", 716, ("budget at 100% of $10.00", "new requests are refused until it is raised")),
+        alert("budget", Severity::Warning, "R-207", 16, ("budget at 90% of $50.00", "raise it, or it will block")),
+        alert("slo", Severity::Warning, "openai-mini", 365, ("p95 1.32 s over SLO 1.20 s", "traffic moves when it goes on")),
+        alert("circuit", Severity::Warning, "mistral-lg", 252, ("circuit half-open", "one probe at a time")),
+        alert("budget", Severity::Caution, "R-204", 1_957, ("budget at 75% of $25.00", "requests go on")),
+    ]
+}

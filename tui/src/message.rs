@@ -1,0 +1,180 @@
+//! Everything that can happen to the console, and everything it can ask for.
+//!
+//! Messages go into [`crate::update`], effects come out of it; between them lies no clock and no
+//! socket, so a test can play any story. Refuses to know how either is carried.
+
+use std::fmt;
+
+use tollgate_shared::id::{ProviderName, RunId};
+use tollgate_shared::time::Timestamp;
+use tollgate_shared::window::WindowKind;
+
+use crate::feed::Delta;
+
+/// Something happened.
+#[derive(Clone, Debug)]
+pub enum Message {
+    /// A key was pressed.
+    Key(Chord),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has another size.
+    Resize(u16, u16),
+    /// It is so late, by this machine's clock.
+    Clock(Timestamp),
+    /// The feed has news.
+    Delta(Box<Delta>),
+    /// A request was answered.
+    Reply(Reply),
+}
+
+/// Something to do outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Leave.
+    Quit,
+    /// Stop until the shell continues us.
+    Suspend,
+    /// Draw every cell anew.
+    Redraw,
+    /// Put text on the clipboard.
+    Copy(String),
+    /// Connect now instead of waiting.
+    Reconnect,
+    /// Send a request.
+    Send(Call),
+}
+
+/// A request to the backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// What it is for; the reply carries it back.
+    pub purpose: Purpose,
+    /// Which listener.
+    pub target: Target,
+    /// Path and query.
+    pub path: String,
+    /// The body of a POST; `None` is a GET.
+    pub body: Option<String>,
+    /// The version it changes.
+    pub if_match: Option<u64>,
+    /// Counts requests of this console; makes the idempotency key.
+    pub number: u64,
+}
+
+/// Which listener a request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The gateway, 6120.
+    Gateway,
+    /// The provider router, 6103.
+    Router,
+}
+
+/// What a request is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A budget is changed.
+    ChangeBudget(RunId),
+    /// A budget is read anew after somebody else changed it.
+    RereadBudget(RunId),
+    /// A provider is registered.
+    Register,
+    /// A circuit is switched.
+    SwitchCircuit(ProviderName),
+    /// Sums of a longer window are read.
+    Metrics(WindowKind),
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What was asked.
+    pub purpose: Purpose,
+    /// Status and body, or why there is none.
+    pub result: Result<(u16, String), String>,
+}
+
+/// A key with its modifiers, as `C-d` or `S-Tab` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chord {
+    /// The key.
+    pub code: Code,
+    /// Whether Ctrl was held.
+    pub ctrl: bool,
+}
+
+/// A key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is named after its key")]
+pub enum Code {
+    Char(char),
+    Enter,
+    Esc,
+    Tab,
+    BackTab,
+    Backspace,
+    Delete,
+    Up,
+    Down,
+    Left,
+    Right,
+    Home,
+    End,
+    PageUp,
+    PageDown,
+}
+
+impl Chord {
+    /// A key without modifiers.
+    pub const fn plain(code: Code) -> Self {
+        Self { code, ctrl: false }
+    }
+
+    /// Reads `j`, `C-d`, `Enter`, `S-Tab`.
+    pub fn read(name: &str) -> Option<Self> {
+        if let Some((_, code)) = NAMED.iter().find(|(known, _)| *known == name) {
+            return Some(Self::plain(*code));
+        }
+        let (ctrl, rest) = match name.strip_prefix("C-") {
+            Some(rest) if !rest.is_empty() => (true, rest),
+            _ => (false, name),
+        };
+        let mut letters = rest.chars();
+        match (letters.next(), letters.next()) {
+            (Some(letter), None) => Some(Self { code: Code::Char(letter), ctrl }),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Chord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((name, _)) = NAMED.iter().find(|(_, code)| *code == self.code) {
+            return f.write_str(name);
+        }
+        match (self.ctrl, self.code) {
+            (true, Code::Char(letter)) => write!(f, "C-{letter}"),
+            (_, Code::Char(letter)) => write!(f, "{letter}"),
+            (_, other) => write!(f, "{other:?}"),
+        }
+    }
+}
+
+const NAMED: [(&str, Code); 15] = [
+    ("Enter", Code::Enter),
+    ("Esc", Code::Esc),
+    ("Tab", Code::Tab),
+    ("S-Tab", Code::BackTab),
+    ("BS", Code::Backspace),
+    ("Del", Code::Delete),
+    ("↑", Code::Up),
+    ("↓", Code::Down),
+    ("←", Code::Left),
+    ("→", Code::Right),
+    ("Home", Code::Home),
+    ("End", Code::End),
+    ("PgUp", Code::PageUp),
+    ("PgDn", Code::PageDown),
+    ("Space", Code::Char(' ')),
+];

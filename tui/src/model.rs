@@ -1,0 +1,258 @@
+//! Everything the console knows, as plain data.
+//!
+//! One [`Model`]; only [`crate::update`] changes it and the view only reads it. Time is a field,
+//! a selection is the identity of a thing and never a row number, and what came from the backend
+//! ([`Day`]) is apart from what the person did, so the screen can be frozen by keeping a copy.
+
+use tollgate_shared::api::MetricsView;
+use tollgate_shared::time::Timestamp;
+
+use crate::theme::ThemeChoice;
+
+mod audit;
+mod day;
+mod dialog;
+mod history;
+mod link;
+mod pane;
+pub mod rows;
+mod tail;
+
+pub use audit::{Audit, Verdict};
+pub use day::{Day, RunEntry, Today};
+pub use dialog::{
+    BudgetForm, CIRCUIT_CHOICES, CircuitForm, Conflict, Detail, Dialog, Field, FilterLine, HelpList,
+    MODES, RegisterForm, Sending,
+};
+pub use history::{Group, History, QUARTER_S, SPAN_S, Span};
+pub use link::{Freshness, Link};
+pub use pane::{Key, Pane, PaneId, Panes};
+pub use tail::{Row, Sent, Tail, What};
+
+/// The console.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What the backend told, up to now.
+    pub live: Day,
+    /// The same as of the moment the screen was frozen.
+    pub frozen: Option<Box<Day>>,
+    /// How the connection is.
+    pub link: Link,
+    /// When the last frame came.
+    pub last_frame: Option<Timestamp>,
+    /// Cells of the terminal: width, height.
+    pub size: (u16, u16),
+    /// The screen that is shown.
+    pub screen: Screen,
+    /// State of every pane.
+    pub panes: Panes,
+    /// What is asked or shown on top.
+    pub dialog: Option<Dialog>,
+    /// The filter that holds, with its text.
+    pub filter: Option<Filtered>,
+    /// Short messages, newest last.
+    pub toasts: Vec<Toast>,
+    /// Which window the chart shows.
+    pub window: ChartWindow,
+    /// What `GET /metrics` said, for the longer windows.
+    pub metrics: Option<MetricsView>,
+    /// What WHO and the chart are grouped by.
+    pub group: Group,
+    /// Whether a pane has the whole body.
+    pub zoomed: bool,
+    /// What was asked for at start, and what keys changed of it.
+    pub settings: Settings,
+    /// The server's clock less this machine's, in milliseconds; zero while they agree.
+    pub skew_ms: i64,
+    /// Whether the backend said that this connection may change nothing.
+    pub server_read_only: bool,
+    /// Counts requests that were sent, so that each has its own idempotency key.
+    pub sent: u64,
+}
+
+/// What was asked for at start, and what keys changed of it.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Whether this console may change nothing.
+    pub read_only: bool,
+    /// The palette.
+    pub theme: ThemeChoice,
+    /// Whether amounts are hidden from onlookers.
+    pub hide_money: bool,
+    /// A word for the header: where this console looks.
+    pub profile: String,
+}
+
+/// The filter of the receipts, as typed and as read.
+#[derive(Clone, Debug)]
+pub struct Filtered {
+    /// As typed.
+    pub text: String,
+    /// As read.
+    pub filter: crate::filter::Filter,
+}
+
+/// A message that goes away by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toast {
+    /// What it says.
+    pub text: String,
+    /// When it goes.
+    pub until: Timestamp,
+}
+
+/// The screens, in the order of their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Screen {
+    /// One glance.
+    #[default]
+    Dashboard,
+    /// Where one run's money went.
+    Runs,
+    /// Who is slow, broken or dear.
+    Providers,
+    /// A receipt is a proof.
+    Receipts,
+    /// Whether the router earns its keep.
+    Routing,
+    /// What, then, why, do.
+    Alerts,
+    /// Days, and why they differ.
+    Reports,
+}
+
+impl Screen {
+    /// All of them, in the order of their keys.
+    pub const ALL: [Self; 7] = [
+        Self::Dashboard,
+        Self::Runs,
+        Self::Providers,
+        Self::Receipts,
+        Self::Routing,
+        Self::Alerts,
+        Self::Reports,
+    ];
+
+    /// Its name, and its name where there is little room.
+    pub const fn name(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Dashboard => ("Dashboard", "Dash"),
+            Self::Runs => ("Runs", "Runs"),
+            Self::Providers => ("Providers", "Prov"),
+            Self::Receipts => ("Receipts", "Rcpt"),
+            Self::Routing => ("Routing", "Rout"),
+            Self::Alerts => ("Alerts", "Alrt"),
+            Self::Reports => ("Reports", "Rept"),
+        }
+    }
+
+    /// Why it cannot be shown; `None` when it can.
+    pub fn refusal(self) -> Option<String> {
+        let (name, _) = self.name();
+        match self {
+            Self::Dashboard => None,
+            _ => Some(format!("the {name} screen is not built yet; the dashboard has its panes")),
+        }
+    }
+}
+
+/// How far back the chart looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ChartWindow {
+    /// Second by second.
+    Minute,
+    /// In spans of fifteen seconds.
+    #[default]
+    Quarter,
+    /// In minutes, as the backend sums them.
+    Hour,
+    /// In hours.
+    Day,
+    /// In days.
+    Week,
+}
+
+impl ChartWindow {
+    /// The next one, for the key that changes it.
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Minute => Self::Quarter,
+            Self::Quarter => Self::Hour,
+            Self::Hour => Self::Day,
+            Self::Day => Self::Week,
+            Self::Week => Self::Minute,
+        }
+    }
+
+    /// What one column of it is.
+    pub const fn buckets(self) -> &'static str {
+        match self {
+            Self::Minute => "1 s buckets",
+            Self::Quarter => "15 s buckets",
+            Self::Hour => "minutes, all providers",
+            Self::Day => "hours, all providers",
+            Self::Week => "days, all providers",
+        }
+    }
+}
+
+impl Model {
+    /// A console that has heard nothing yet.
+    pub fn new(settings: Settings, size: (u16, u16), now: Timestamp) -> Self {
+        Self {
+            live: Day::new(now),
+            frozen: None,
+            link: Link::default(),
+            last_frame: None,
+            size,
+            screen: Screen::default(),
+            panes: Panes::default(),
+            dialog: None,
+            filter: None,
+            toasts: Vec::new(),
+            window: ChartWindow::default(),
+            metrics: None,
+            group: Group::default(),
+            zoomed: false,
+            settings,
+            skew_ms: 0,
+            server_read_only: false,
+            sent: 0,
+        }
+    }
+
+    /// The data that the screen shows: as of now, or as of when it was frozen.
+    pub fn day(&self) -> &Day {
+        self.frozen.as_deref().unwrap_or(&self.live)
+    }
+
+    /// How old what is shown is.
+    pub fn freshness(&self) -> Freshness {
+        self.link.freshness(self.last_frame, self.live.now)
+    }
+
+    /// Whether nothing may be changed from here.
+    pub fn is_read_only(&self) -> bool {
+        self.settings.read_only || self.server_read_only
+    }
+
+    /// The pane that has the focus.
+    pub fn focused(&self) -> &Pane {
+        self.panes.at(self.panes.focus)
+    }
+
+    /// Shows a message for a few seconds.
+    pub fn toast(&mut self, text: impl Into<String>) {
+        let until = self.live.now.plus_millis(TOAST_MS);
+        self.toasts.push(Toast { text: text.into(), until });
+        if self.toasts.len() > TOASTS_MAX {
+            self.toasts.remove(0);
+        }
+    }
+}
+
+/// How long a message stays, in milliseconds: long enough to be read twice.
+const TOAST_MS: i64 = 6_000;
+
+/// Most messages kept; older ones have been seen or are overtaken.
+const TOASTS_MAX: usize = 8;

@@ -1,0 +1,369 @@
+//! Colours by role, computed to be told apart by every eye.
+//!
+//! Red and green are never the difference: severities run blue, yellow, orange, magenta. The test
+//! below holds the rule: any two severities are at least 12 apart (OKLab × 100) for normal,
+//! protan, deutan and tritan sight, and every text has contrast 4.5 on every ground it can stand
+//! on. Without colour a severity is still a word and a shape. Refuses to know what is drawn.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::{Color, Modifier, Style};
+
+mod depth;
+
+pub use depth::Depth;
+
+/// How bad something is; the same four everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tone {
+    /// As it should be.
+    Ok,
+    /// From 75 %, half-open.
+    Caution,
+    /// From 90 %.
+    Warning,
+    /// From 100 %, open.
+    Critical,
+}
+
+/// Which palette was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ThemeChoice {
+    /// By the terminal's background, where it says so; else dark.
+    #[default]
+    Auto,
+    /// For dark grounds.
+    Dark,
+    /// For light grounds.
+    Light,
+    /// No colour at all: underline, bold and reverse.
+    Mono,
+}
+
+/// A palette: what each role looks like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Theme {
+    choice: ThemeChoice,
+    depth: Depth,
+    palette: Palette,
+}
+
+/// The colours of one palette.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Palette {
+    ground: Color,
+    severities: [Color; 4],
+    text: Color,
+    dim: Color,
+    key: Color,
+    selected: Color,
+    alert: Color,
+    field: Color,
+    series: [Color; SERIES],
+}
+
+impl Theme {
+    /// The palette of a choice, at a colour depth. Without colour every choice is mono.
+    pub fn new(choice: ThemeChoice, depth: Depth) -> Self {
+        let choice = match (choice, depth) {
+            (_, Depth::None) => ThemeChoice::Mono,
+            (ThemeChoice::Auto, _) => ThemeChoice::Dark,
+            (choice, _) => choice,
+        };
+        let palette = match (choice, depth) {
+            (ThemeChoice::Mono, _) => MONO,
+            (_, Depth::Sixteen) => SIXTEEN,
+            (ThemeChoice::Light, _) => LIGHT,
+            _ => DARK,
+        };
+        Self { choice, depth, palette }
+    }
+
+    /// The next palette, for the key that changes it.
+    pub fn next(choice: ThemeChoice) -> ThemeChoice {
+        match choice {
+            ThemeChoice::Auto | ThemeChoice::Dark => ThemeChoice::Light,
+            ThemeChoice::Light => ThemeChoice::Mono,
+            ThemeChoice::Mono => ThemeChoice::Dark,
+        }
+    }
+
+    /// Whether severities must do without colour.
+    pub fn is_mono(&self) -> bool {
+        self.choice == ThemeChoice::Mono
+    }
+
+    /// Plain text on the ground.
+    pub fn text(&self) -> Style {
+        Style::new().fg(self.palette.text).bg(self.palette.ground)
+    }
+
+    /// Text that should be found first.
+    pub fn strong(&self) -> Style {
+        Style::new().fg(self.palette.text).add_modifier(Modifier::BOLD)
+    }
+
+    /// What makes a coloured word strong as well.
+    pub fn strong_modifier(&self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// Labels, units, borders.
+    pub fn dim(&self) -> Style {
+        Style::new().fg(self.palette.dim)
+    }
+
+    /// Keys and the border of the pane that has the focus.
+    pub fn key(&self) -> Style {
+        let style = Style::new().fg(self.palette.key);
+        if self.is_mono() { style.add_modifier(Modifier::BOLD) } else { style }
+    }
+
+    /// A severity.
+    pub fn tone(&self, tone: Tone) -> Style {
+        let color = match tone {
+            Tone::Ok => self.palette.severities[0],
+            Tone::Caution => self.palette.severities[1],
+            Tone::Warning => self.palette.severities[2],
+            Tone::Critical => self.palette.severities[3],
+        };
+        let style = Style::new().fg(color);
+        match (tone, self.is_mono(), self.depth) {
+            (Tone::Caution, true, _) => style.add_modifier(Modifier::UNDERLINED),
+            (Tone::Warning, true, _) => style.add_modifier(Modifier::BOLD),
+            (Tone::Critical, true, _) => style.add_modifier(Modifier::REVERSED),
+            (Tone::Warning | Tone::Critical, _, Depth::Sixteen) => {
+                style.add_modifier(Modifier::BOLD)
+            }
+            _ => style,
+        }
+    }
+
+    /// The ground of the selected row.
+    pub fn selected(&self) -> Style {
+        Style::new().bg(self.palette.selected)
+    }
+
+    /// The ground of the alert row.
+    pub fn alert(&self) -> Style {
+        Style::new().bg(self.palette.alert)
+    }
+
+    /// The ground of a field that is typed into.
+    pub fn field(&self) -> Style {
+        Style::new().bg(self.palette.field)
+    }
+
+    /// The tab of the present screen.
+    pub fn tab(&self) -> Style {
+        Style::new().add_modifier(Modifier::REVERSED)
+    }
+
+    /// The series of this rank, by share; the last stands for all others.
+    pub fn series(&self, rank: usize) -> Color {
+        self.palette.series[rank.min(SERIES - 1)]
+    }
+
+    /// The ground of everything.
+    pub fn ground(&self) -> Color {
+        self.palette.ground
+    }
+
+    /// Turns the palette's colours into those that the terminal has.
+    pub fn adapt(&self, buffer: &mut Buffer) {
+        if self.depth == Depth::Indexed {
+            for cell in &mut buffer.content {
+                cell.fg = depth::nearest(cell.fg);
+                cell.bg = depth::nearest(cell.bg);
+            }
+        }
+    }
+}
+
+/// How many series a chart tells apart; the last is "other".
+pub const SERIES: usize = 6;
+
+const fn rgb(hex: u32) -> Color {
+    let [_, red, green, blue] = hex.to_be_bytes();
+    Color::Rgb(red, green, blue)
+}
+
+/// Okabe and Ito's colours without the two that severities are near to, and a grey for "other".
+const SERIES_DARK: [Color; SERIES] =
+    [rgb(0x56B4E9), rgb(0xE69F00), rgb(0x009E73), rgb(0xCC79A7), rgb(0xF0E442), rgb(0x9AA5B1)];
+
+const DARK: Palette = Palette {
+    ground: rgb(0x0B0E14),
+    severities: [rgb(0x3A9BDC), rgb(0xF9E76E), rgb(0xFF9A3C), rgb(0xF0307A)],
+    text: rgb(0xD7DEE8),
+    dim: rgb(0x7C8796),
+    key: rgb(0x8FC7FF),
+    selected: rgb(0x131A24),
+    alert: rgb(0x22101A),
+    field: rgb(0x131A24),
+    series: SERIES_DARK,
+};
+
+const LIGHT: Palette = Palette {
+    ground: rgb(0xFFFFFF),
+    severities: [rgb(0x001A5C), rgb(0x706100), rgb(0x5C1C00), rgb(0xC20091)],
+    text: rgb(0x1B1F24),
+    dim: rgb(0x5B6470),
+    key: rgb(0x0B5CAD),
+    selected: rgb(0xE8EEF7),
+    alert: rgb(0xFBEAF4),
+    field: rgb(0xE8EEF7),
+    series: [
+        rgb(0x0072B2),
+        rgb(0xE69F00),
+        rgb(0x009E73),
+        rgb(0xCC79A7),
+        rgb(0xB8A800),
+        rgb(0x9AA5B1),
+    ],
+};
+
+const SIXTEEN: Palette = Palette {
+    ground: Color::Reset,
+    severities: [Color::Blue, Color::Yellow, Color::Yellow, Color::Magenta],
+    text: Color::Reset,
+    dim: Color::Gray,
+    key: Color::Cyan,
+    selected: Color::Reset,
+    alert: Color::Reset,
+    field: Color::Reset,
+    series: [
+        Color::Blue,
+        Color::Yellow,
+        Color::Green,
+        Color::Magenta,
+        Color::Cyan,
+        Color::DarkGray,
+    ],
+};
+
+const MONO: Palette = Palette {
+    ground: Color::Reset,
+    severities: [Color::Reset; 4],
+    text: Color::Reset,
+    dim: Color::Reset,
+    key: Color::Reset,
+    selected: Color::Reset,
+    alert: Color::Reset,
+    field: Color::Reset,
+    series: [Color::Reset; SERIES],
+};
+
+#[cfg(test)]
+#[expect(clippy::float_arithmetic, reason = "colour science; no money here")]
+mod tests {
+    use super::*;
+
+    type Linear = [f64; 3];
+
+    fn linear(color: Color) -> Linear {
+        let Color::Rgb(red, green, blue) = color else { panic!("not a computed colour") };
+        [red, green, blue].map(|part| {
+            let part = f64::from(part) / 255.0;
+            if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        })
+    }
+
+    fn times(matrix: [[f64; 3]; 3], vector: Linear) -> Linear {
+        matrix.map(|row| row.iter().zip(vector).map(|(a, b)| a * b).sum::<f64>())
+    }
+
+    /// Björn Ottosson's OKLab.
+    fn oklab(color: Linear) -> Linear {
+        let cones = times(
+            [
+                [0.412_221_470_8, 0.536_332_536_3, 0.051_445_992_9],
+                [0.211_903_498_2, 0.680_699_545_1, 0.107_396_956_6],
+                [0.088_302_461_9, 0.281_718_837_6, 0.629_978_700_5],
+            ],
+            color,
+        )
+        .map(|cone| cone.max(0.0).cbrt());
+        times(
+            [
+                [0.210_454_255_3, 0.793_617_785_0, -0.004_072_046_8],
+                [1.977_998_495_1, -2.428_592_205_0, 0.450_593_709_9],
+                [0.025_904_037_1, 0.782_771_766_2, -0.808_675_766_0],
+            ],
+            cones,
+        )
+    }
+
+    /// Machado, Oliveira and Fernandes 2009, severity 1.0.
+    const SIGHTS: [[[f64; 3]; 3]; 4] = [
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        [
+            [0.152_286, 1.052_583, -0.204_868],
+            [0.114_503, 0.786_281, 0.099_216],
+            [-0.003_882, -0.048_116, 1.051_998],
+        ],
+        [
+            [0.367_322, 0.860_646, -0.227_968],
+            [0.280_085, 0.672_501, 0.047_413],
+            [-0.011_820, 0.042_940, 0.968_881],
+        ],
+        [
+            [1.255_528, -0.076_749, -0.178_779],
+            [-0.078_411, 0.930_809, 0.147_602],
+            [0.004_733, 0.691_367, 0.303_900],
+        ],
+    ];
+
+    fn distance(sight: [[f64; 3]; 3], one: Color, other: Color) -> f64 {
+        let seen = |color| oklab(times(sight, linear(color)).map(|part| part.clamp(0.0, 1.0)));
+        let (a, b) = (seen(one), seen(other));
+        100.0 * a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+    }
+
+    fn contrast(text: Color, ground: Color) -> f64 {
+        let light = |color| {
+            let [red, green, blue] = linear(color);
+            0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05
+        };
+        let (one, other) = (light(text), light(ground));
+        one.max(other) / one.min(other)
+    }
+
+    #[test]
+    fn severities_are_told_apart_by_every_eye() {
+        for (name, palette, goal) in [("dark", DARK, 12.0), ("light", LIGHT, 12.0)] {
+            let mut least = f64::MAX;
+            for sight in SIGHTS {
+                for (index, one) in palette.severities.iter().enumerate() {
+                    for other in &palette.severities[index + 1..] {
+                        least = least.min(distance(sight, *one, *other));
+                    }
+                }
+            }
+            assert!(least >= goal, "{name}: {least:.1}");
+        }
+    }
+
+    #[test]
+    fn every_text_is_readable_on_every_ground_it_can_stand_on() {
+        for palette in [DARK, LIGHT] {
+            let mut texts = palette.severities.to_vec();
+            texts.extend([palette.text, palette.dim, palette.key]);
+            for text in texts {
+                for ground in [palette.ground, palette.selected, palette.alert, palette.field] {
+                    let found = contrast(text, ground);
+                    assert!(found >= 4.5, "{text:?} on {ground:?}: {found:.2}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_colour_severities_still_differ() {
+        let theme = Theme::new(ThemeChoice::Dark, Depth::None);
+        let looks = [Tone::Ok, Tone::Caution, Tone::Warning, Tone::Critical]
+            .map(|tone| theme.tone(tone).add_modifier);
+        for (index, look) in looks.iter().enumerate() {
+            assert!(!looks[index + 1..].contains(look));
+        }
+    }
+}

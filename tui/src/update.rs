@@ -1,0 +1,84 @@
+//! The only place where the model changes.
+//!
+//! A message comes in, the model is another one, and effects go out. No clock is read and nothing
+//! is sent from here, so every story can be played in a test. The leaves: what came from the
+//! backend, what a key does, what a dialog does, what an answer means.
+
+use crate::action::Action;
+use crate::keys;
+use crate::message::{Chord, Effect, Message};
+use crate::model::Model;
+
+mod browse;
+mod dialogs;
+mod fold;
+mod replies;
+
+/// Changes the model by one message.
+pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    match message {
+        Message::Key(chord) => press(model, chord),
+        Message::Paste(text) => {
+            dialogs::paste(model, &text);
+            Vec::new()
+        }
+        Message::Resize(width, height) => {
+            model.size = (width, height);
+            browse::keep_in_sight(model);
+            Vec::new()
+        }
+        Message::Clock(now) => fold::clock(model, now),
+        Message::Delta(delta) => fold::delta(model, *delta),
+        Message::Reply(reply) => replies::reply(model, reply),
+    }
+}
+
+fn press(model: &mut Model, chord: Chord) -> Vec<Effect> {
+    let action = keys::action(chord);
+    // These two must work whatever is on top.
+    if let Some(Action::Suspend | Action::Redraw) = action {
+        return action.map(|action| run(model, action)).unwrap_or_default();
+    }
+    if action == Some(Action::Interrupt) {
+        return match model.dialog.take() {
+            Some(_) => Vec::new(),
+            None => vec![Effect::Quit],
+        };
+    }
+    if model.dialog.is_some() {
+        return dialogs::press(model, chord);
+    }
+    action.map(|action| run(model, action)).unwrap_or_default()
+}
+
+/// Does an action, or says why it cannot be done.
+pub fn run(model: &mut Model, action: Action) -> Vec<Effect> {
+    if let Some(reason) = action.refusal(model) {
+        model.toast(format!("{}: {reason}", action.name()));
+        return Vec::new();
+    }
+    match action {
+        Action::Quit | Action::Interrupt => vec![Effect::Quit],
+        Action::Suspend => vec![Effect::Suspend],
+        Action::Redraw => vec![Effect::Redraw],
+        Action::Reconnect => {
+            model.frozen = None;
+            vec![Effect::Reconnect]
+        }
+        Action::Help
+        | Action::Filter
+        | Action::Budget
+        | Action::Raise
+        | Action::Lower
+        | Action::Circuit
+        | Action::Register
+        | Action::Open => {
+            dialogs::open(model, action);
+            Vec::new()
+        }
+        _ => browse::run(model, action),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! ALERTS: what holds, worst first, with its age. Refuses to know how conditions are found.
+
+use ratatui::layout::Rect;
+use tollgate_shared::alert::AlertState;
+
+use super::canvas::{Canvas, seg};
+use super::frame::{self, Frame};
+use super::{layout::Class, status};
+use crate::format;
+use crate::model::{Key, Model, PaneId, rows};
+use crate::theme::Tone;
+
+/// Draws the pane.
+pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Class) {
+    let theme = canvas.theme;
+    let day = model.day();
+    let alerts = rows::alerts(day);
+    let open = alerts.iter().filter(|alert| alert.state == AlertState::Open).count();
+    let focused = model.panes.focus == PaneId::Alerts;
+    let pane = model.panes.at(PaneId::Alerts);
+    let frame = Frame {
+        title: PaneId::Alerts.title(),
+        about: vec![seg(1, format!(" {open} open"), theme.dim())],
+        legend: Vec::new(),
+        hints: &[("Enter", "open")],
+        focused,
+        boxed: class != Class::Small,
+    };
+    let inner = frame::draw(canvas, rect, frame);
+    if alerts.is_empty() {
+        canvas.put((inner.x, inner.y), inner.width, " ○ nothing is wrong", theme.tone(Tone::Ok));
+        return;
+    }
+    let cursor = focused.then(|| rows::cursor(model, PaneId::Alerts)).flatten();
+    let shown = alerts.iter().skip(pane.offset).take(usize::from(inner.height));
+    for (alert, y) in shown.zip(inner.y..) {
+        let row = Rect { y, height: 1, ..inner };
+        if cursor == Some(Key::Alert(alert.id.clone())) {
+            canvas.paint(row, theme.selected());
+            canvas.put((row.x, y), 1, "▌", theme.key());
+        }
+        let (mark, _, tone) = status::severity(alert.severity);
+        let known = alert.state == AlertState::Acked;
+        let age = format::age(format::seconds_since(day.now, alert.since));
+        let (mark, style) =
+            if known { ("✓", theme.dim()) } else { (mark, theme.tone(tone)) };
+        let text = if known { theme.dim() } else { theme.text() };
+        canvas.pieces((row.x + 1, y), row.width.saturating_sub(1), &[
+            (mark.to_owned(), style),
+            (format!(" {} ", crate::text::left(&age, 6)), theme.dim()),
+            (alert.subject.clone(), theme.strong()),
+            (format!(": {}", alert.what), text),
+        ]);
+    }
+}

@@ -1,0 +1,253 @@
+//! One thing in full: a receipt with its arithmetic, a run, a provider, an alert.
+//!
+//! Plain lines that scroll. Refuses to know keys.
+
+use ratatui::layout::Rect;
+use tollgate_shared::money::Usd;
+
+use super::canvas::{Canvas, Piece, seg};
+use super::frame::{self, Frame};
+use super::status;
+use crate::format;
+use crate::model::{Day, Detail, Key, Model, Row, Sent, What};
+use crate::theme::{Theme, Tone};
+
+/// Draws the detail over the screen.
+pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, detail: &Detail, area: Rect) {
+    let theme = canvas.theme;
+    let day = model.day();
+    let page = Page { theme, money: &|amount, decimals| canvas.money(amount, decimals) };
+    let (title, name, lines) = match &detail.of {
+        Key::Row(serial) => match day.tail.row(*serial) {
+            Some(row) => ("RECEIPT", row.request.to_string(), receipt(&page, row)),
+            None => ("RECEIPT", "gone".into(), vec![page.note("it has fallen off the tail")]),
+        },
+        Key::Run(run) => ("RUN", run.to_string(), self::run(&page, day, run.as_str())),
+        Key::Name(name) => ("RUN", name.to_string(), self::run(&page, day, name)),
+        Key::Provider(name) => ("PROVIDER", name.to_string(), provider(&page, day, name.as_str())),
+        Key::Alert(id) => ("ALERT", id.clone(), alert(&page, day, id)),
+    };
+    let height = u16::try_from(lines.len() + 4).unwrap_or(u16::MAX);
+    let rect = super::dialog::middle(area, 84, height);
+    canvas.blank(rect);
+    let frame = Frame {
+        title,
+        about: vec![seg(0, format!(" {name}"), theme.strong())],
+        legend: Vec::new(),
+        hints: &[("j", "scroll"), ("Esc", "close")],
+        focused: true,
+        boxed: true,
+    };
+    let inner = frame::draw(canvas, rect, frame);
+    let inner = Rect {
+        x: inner.x + 1,
+        y: inner.y + u16::from(inner.height > 3),
+        width: inner.width.saturating_sub(2),
+        height: inner.height.saturating_sub(u16::from(inner.height > 3)),
+    };
+    let most = lines.len().saturating_sub(usize::from(inner.height));
+    let shown = lines.iter().skip(detail.scroll.min(most));
+    for (line, y) in shown.zip(inner.y..inner.bottom()) {
+        canvas.pieces((inner.x, y), inner.width, line);
+    }
+}
+
+type Line = Vec<Piece>;
+
+struct Page<'a> {
+    theme: &'a Theme,
+    money: &'a dyn Fn(Usd, u32) -> String,
+}
+
+impl Page<'_> {
+    /// A label and what it says.
+    fn fact(&self, label: &str, value: impl Into<String>) -> Line {
+        vec![(crate::text::left(label, 12), self.theme.dim()), (value.into(), self.theme.text())]
+    }
+
+    fn toned(&self, label: &str, value: impl Into<String>, tone: Option<Tone>) -> Line {
+        let style = tone.map_or(self.theme.text(), |tone| self.theme.tone(tone));
+        vec![(crate::text::left(label, 12), self.theme.dim()), (value.into(), style)]
+    }
+
+    fn note(&self, text: &str) -> Line {
+        vec![(text.to_owned(), self.theme.dim())]
+    }
+
+    fn usd(&self, amount: Usd) -> String {
+        format!("${}", (self.money)(amount, 6))
+    }
+}
+
+fn receipt(page: &Page<'_>, row: &Row) -> Vec<Line> {
+    let (status, tone) = status::receipt(row.status());
+    let mut lines = vec![
+        page.fact("run", row.run.to_string()),
+        page.fact("agent", row.agent.to_string()),
+        page.fact("settled", row.at.to_string()),
+        page.toned("status", status, tone),
+    ];
+    match &row.what {
+        What::Refused { code, hold_usd } => {
+            lines.push(page.fact("code", &**code));
+            lines.push(page.fact("wanted", format!("{} to hold", page.usd(*hold_usd))));
+            lines.push(page.note("Nothing was sent: this is in no sum and in no export."));
+        }
+        What::Sent(sent) => lines.extend(attempt(page, sent)),
+    }
+    lines
+}
+
+fn attempt(page: &Page<'_>, sent: &Sent) -> Vec<Line> {
+    let mut lines = vec![
+        page.fact("provider", format!("{} · {}", sent.provider, sent.model)),
+        page.fact(
+            "attempt",
+            format!("{} · place {} in the run's chain", sent.attempt, sent.seq),
+        ),
+        page.fact("latency", format!("{} s", format::seconds(sent.latency_ms))),
+    ];
+    if let Some(from) = &sent.fallback_from {
+        lines.push(page.toned("after", format!("{from} had failed"), Some(Tone::Caution)));
+    }
+    if let Some(error) = &sent.error {
+        lines.push(page.toned("error", &**error, Some(Tone::Critical)));
+    }
+    lines.push(page.fact("why", &*sent.why));
+    lines.push(Vec::new());
+    let (usage, cost) = (&sent.usage, &sent.cost);
+    let parts = [
+        ("input", usage.input_uncached, cost.input),
+        ("cache read", usage.cache_read, cost.cache_read),
+        ("cache write", usage.cache_write_5m + usage.cache_write_1h, cost.cache_write),
+        ("output", usage.output_visible, cost.output),
+        ("reasoning", usage.reasoning, cost.reasoning),
+    ];
+    for (name, tokens, cost) in parts {
+        if tokens > 0 || !cost.is_zero() {
+            let tokens = crate::text::right(&format::grouped(tokens), 11);
+            let cost = crate::text::right(&page.usd(cost), 14);
+            lines.push(page.fact(name, format!("{tokens} tokens {cost}")));
+        }
+    }
+    for (name, amount) in [("request fee", cost.request), ("hold", cost.hold)] {
+        if !amount.is_zero() {
+            lines.push(page.fact(name, format!("{:18} {}", "", page.usd(amount))));
+        }
+    }
+    let equal = cost.total() == sent.cost_usd;
+    let proof = if equal { "✓ equals the parts" } else { "✖ differs from the parts" };
+    let total = crate::text::right(&page.usd(sent.cost_usd), 14);
+    let tone = if equal { Tone::Ok } else { Tone::Critical };
+    lines.push(page.toned("cost", format!("{:18} {total}  {proof}", ""), Some(tone)));
+    lines.push(page.fact("held", format!("{:18} {}", "", crate::text::right(&page.usd(sent.held_usd), 14))));
+    if !sent.uncertain_usd.is_zero() {
+        let more = format!("at most {} may still be billed", page.usd(sent.uncertain_usd));
+        lines.push(page.toned("unsure", more, Some(Tone::Caution)));
+    }
+    let over = sent.cost_usd - sent.cheapest_usd;
+    if over > Usd::ZERO && !sent.cheapest_usd.is_zero() {
+        lines.push(page.fact(
+            "cheapest",
+            format!("{} expected there: {} more here", page.usd(sent.cheapest_usd), page.usd(over)),
+        ));
+    }
+    lines
+}
+
+fn run(page: &Page<'_>, day: &Day, name: &str) -> Vec<Line> {
+    let Some(entry) = day.runs.get(name) else {
+        return vec![page.note("not a run, or gone")];
+    };
+    let mut lines = Vec::new();
+    let (runway, tone) = status::runway(entry);
+    lines.push(page.toned("runway", runway, tone));
+    if let Some(budget) = &entry.budget {
+        let enforced = &budget.enforced;
+        let limit = enforced.limit_usd.map_or("none".into(), |limit| page.usd(limit));
+        let left = enforced.available_usd.map_or("—".into(), |left| page.usd(left));
+        lines.push(page.fact("limit", limit));
+        lines.push(page.fact("spent", page.usd(enforced.spent_usd())));
+        lines.push(page.fact("  posted", page.usd(enforced.posted_usd)));
+        lines.push(page.fact("  unknown", page.usd(enforced.unknown_usd)));
+        lines.push(page.fact("held", page.usd(enforced.pending_usd())));
+        lines.push(page.fact("available", left));
+        lines.push(page.fact("unsure", page.usd(enforced.uncertain_usd)));
+        lines.push(page.fact("burn", format!("{} a minute", page.usd(budget.burn_usd_per_min))));
+        lines.push(page.fact("empty at", status::empty_at(budget, day.now)));
+        lines.push(page.fact("mode", super::budgets::mode(budget.mode)));
+        lines.push(page.fact("version", budget.version.to_string()));
+    }
+    if let Some(view) = &entry.view {
+        lines.push(page.fact("requests", format::grouped(view.requests)));
+        lines.push(page.fact("agents", view.agents.to_string()));
+        if let Some(parent) = &view.parent {
+            lines.push(page.fact("part of", parent.to_string()));
+        }
+        let age = format::age(format::seconds_since(day.now, view.last_at));
+        lines.push(page.fact("last moved", format!("{age} ago")));
+    }
+    lines.push(Vec::new());
+    lines.push(page.note("newest receipts"));
+    let newest = day.tail.newest_first().filter(|row| row.run.as_str() == name).take(8);
+    for row in newest {
+        let cost = row.sent().map_or("—".into(), |sent| page.usd(sent.cost_usd));
+        let (status, _) = status::receipt(row.status());
+        let agent = crate::text::left(row.agent.as_str(), 16);
+        lines.push(page.fact(&row.at.clock(), format!("{agent} {cost}  {status}")));
+    }
+    lines
+}
+
+fn provider(page: &Page<'_>, day: &Day, name: &str) -> Vec<Line> {
+    let Some(view) = day.providers.get(name) else {
+        return vec![page.note("no longer registered")];
+    };
+    let (circuit, tone) = status::circuit(&view.circuit, day.now);
+    let per_million = |rate: tollgate_shared::price::UsdPerToken| {
+        format!("${} per million tokens", rate.usd_per_million())
+    };
+    let ms = |ms: Option<u32>| ms.map_or("—".into(), |ms| format!("{} s", format::seconds(ms.into())));
+    let features = if view.features.is_empty() { "none".into() } else { view.features.join(", ") };
+    let mut lines = vec![
+        page.fact("model", view.model.to_string()),
+        page.fact("endpoint", view.endpoint.as_str()),
+        page.fact("dialect", format!("{:?}", view.dialect).to_lowercase()),
+        page.fact("context", format!("{} tokens", format::grouped(view.context_window))),
+        page.fact("features", features),
+        page.toned("circuit", circuit, Some(tone)),
+        page.fact("reason", view.circuit.reason.clone().unwrap_or_default()),
+        page.fact("input", per_million(view.pricing.input)),
+        page.fact("output", per_million(view.pricing.output)),
+        page.fact("cache read", per_million(view.pricing.cache_read)),
+        page.fact("p50 · p95", format!("{} · {}", ms(view.quality.p50_ms), ms(view.quality.p95_ms))),
+        page.fact("attempts", format!("{} in five minutes", view.quality.attempts)),
+        page.fact("price card", view.price_id.to_string()),
+        page.fact("version", view.version.to_string()),
+        page.fact("registered", view.registered_at.to_string()),
+    ];
+    if let Some(variable) = &view.api_key_env {
+        lines.push(page.fact("key in", variable.clone()));
+    }
+    lines
+}
+
+fn alert(page: &Page<'_>, day: &Day, id: &str) -> Vec<Line> {
+    let Some(alert) = day.alerts.get(id) else {
+        return vec![page.note("it no longer holds")];
+    };
+    let (mark, word, tone) = status::severity(alert.severity);
+    let age = format::age(format::seconds_since(day.now, alert.since));
+    let mut lines = vec![
+        page.toned("severity", format!("{mark} {word}"), Some(tone)),
+        page.fact("subject", alert.subject.clone()),
+        page.fact("what", alert.what.clone()),
+        page.fact("then", alert.then.clone()),
+        page.fact("rule", alert.rule.clone()),
+        page.fact("since", format!("{} ({age})", alert.since)),
+    ];
+    if let Some(by) = &alert.acked_by {
+        lines.push(page.fact("known to", by.clone()));
+    }
+    lines
+}

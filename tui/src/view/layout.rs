@@ -1,0 +1,193 @@
+//! Where everything stands, at every size.
+//!
+//! | class | size | layout |
+//! |---|---|---|
+//! | tiny | under 60 wide or 16 high | speed, runway, counts, one line for each budget |
+//! | small | 60–99 wide | no boxes, titled rules |
+//! | medium | 100–159 wide | boxes: chart and WHO, budgets and providers, receipts |
+//! | large | from 160 × 40 | header with big digits, alerts beside the receipts |
+//!
+//! Also asked by keys, which must know how many rows a page has. Refuses to know what is drawn.
+
+use ratatui::layout::Rect;
+
+use crate::model::{Model, PaneId};
+
+/// How much room there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A corner of a screen.
+    Tiny,
+    /// An ssh window.
+    Small,
+    /// A terminal.
+    Medium,
+    /// A wall.
+    Large,
+}
+
+/// Where everything stands.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// How much room there is.
+    pub class: Class,
+    /// Three rows.
+    pub header: Rect,
+    /// One row.
+    pub footer: Rect,
+    /// The chart, where there is room.
+    pub chart: Option<Rect>,
+    /// Every pane that is drawn.
+    pub panes: Vec<(PaneId, Rect)>,
+}
+
+impl Class {
+    /// The class of a size.
+    pub const fn of(width: u16, height: u16) -> Self {
+        match (width, height) {
+            (..60, _) | (_, ..16) => Self::Tiny,
+            (..100, _) => Self::Small,
+            (160.., 40..) => Self::Large,
+            _ => Self::Medium,
+        }
+    }
+}
+
+/// Where everything stands in `area`.
+pub fn layout(model: &Model, area: Rect) -> Layout {
+    places(model.zoomed, model.panes.focus, area)
+}
+
+fn places(zoomed: bool, focus: PaneId, area: Rect) -> Layout {
+    let class = Class::of(area.width, area.height);
+    if class == Class::Tiny {
+        return Layout { class, header: area, footer: Rect::ZERO, chart: None, panes: Vec::new() };
+    }
+    let header = Rect { height: 3, ..area };
+    let footer = Rect { y: area.bottom() - 1, height: 1, ..area };
+    let body = Rect { y: area.y + 3, height: area.height - 4, ..area };
+    let (chart, panes) = match (class, zoomed) {
+        (_, true) => (None, vec![(focus, body)]),
+        (Class::Small, _) => (None, small(body)),
+        _ => boxes(body, class),
+    };
+    Layout { class, header, footer, chart, panes }
+}
+
+/// The panes that are drawn, in the order of Tab.
+pub fn panes(model: &Model) -> Vec<PaneId> {
+    // A zoomed pane hides the others, but Tab still goes through them.
+    let drawn = places(false, model.panes.focus, area_of(model)).panes;
+    PaneId::ALL.into_iter().filter(|id| drawn.iter().any(|(pane, _)| pane == id)).collect()
+}
+
+/// How many rows of things a pane shows.
+pub fn rows_of(model: &Model, id: PaneId) -> usize {
+    let layout = layout(model, area_of(model));
+    let rect = layout.panes.iter().find(|(pane, _)| *pane == id).map(|(_, rect)| *rect);
+    rect.map_or(0, |rect| usize::from(rows(layout.class, id, rect)))
+}
+
+/// The rows of things within a pane's rectangle: what borders and header rows leave.
+pub fn rows(class: Class, id: PaneId, rect: Rect) -> u16 {
+    let frame = if class == Class::Small { 1 } else { 2 };
+    let header = u16::from(has_header(class, id, rect));
+    rect.height.saturating_sub(frame + header)
+}
+
+/// Whether a pane names its columns; receipts are the first to give that up.
+pub fn has_header(class: Class, id: PaneId, rect: Rect) -> bool {
+    match id {
+        PaneId::Who | PaneId::Alerts => false,
+        PaneId::Receipts => class != Class::Small && rect.height > 7,
+        PaneId::Budgets | PaneId::Providers => rect.height > 4,
+    }
+}
+
+fn area_of(model: &Model) -> Rect {
+    Rect::new(0, 0, model.size.0, model.size.1)
+}
+
+/// Three ruled parts: budgets 35 %, providers 30 %, receipts the rest.
+fn small(body: Rect) -> Vec<(PaneId, Rect)> {
+    let [budgets, providers, receipts] = parts(body.height, [35, 30]);
+    let row = |y: u16, height: u16| Rect { y: body.y + y, height, ..body };
+    vec![
+        (PaneId::Budgets, row(0, budgets)),
+        (PaneId::Providers, row(budgets, providers)),
+        (PaneId::Receipts, row(budgets + providers, receipts)),
+    ]
+}
+
+fn boxes(body: Rect, class: Class) -> (Option<Rect>, Vec<(PaneId, Rect)>) {
+    // Below twenty rows a chart would leave the tables nothing to say.
+    let [upper, middle, lower] = match (class, body.height) {
+        (Class::Large, _) => parts(body.height, [28, 24]),
+        (_, 26..) => parts(body.height, [28, 28]),
+        (_, 20..) => parts(body.height, [32, 32]),
+        _ => {
+            let [middle, _, lower] = parts(body.height, [50, 0]);
+            [0, middle, lower]
+        }
+    };
+    let row = |y: u16, height: u16| Rect { y: body.y + y, height, ..body };
+    let mut panes = Vec::with_capacity(5);
+    let mut chart = None;
+    if upper > 0 {
+        let share = if class == Class::Large { 66 } else { 56 };
+        let (left, right) = split(row(0, upper), share);
+        chart = Some(left);
+        panes.push((PaneId::Who, right));
+    }
+    let share = if class == Class::Large { 43 } else { 47 };
+    let (budgets, providers) = split(row(upper, middle), share);
+    panes.push((PaneId::Budgets, budgets));
+    panes.push((PaneId::Providers, providers));
+    let receipts = row(upper + middle, lower);
+    if class == Class::Large {
+        let (receipts, alerts) = split(receipts, 71);
+        panes.push((PaneId::Receipts, receipts));
+        panes.push((PaneId::Alerts, alerts));
+    } else {
+        panes.push((PaneId::Receipts, receipts));
+    }
+    (chart, panes)
+}
+
+/// Two heights by their share in percent, and what is left.
+fn parts(height: u16, shares: [u16; 2]) -> [u16; 3] {
+    let part = |share: u16| u16::try_from((u32::from(height) * u32::from(share) + 50) / 100);
+    let [first, second] = shares.map(|share| part(share).unwrap_or(0).min(height));
+    let second = second.min(height - first);
+    [first, second, height - first - second]
+}
+
+fn split(rect: Rect, share: u16) -> (Rect, Rect) {
+    let [left, _, _] = parts(rect.width, [share, 0]);
+    (
+        Rect { width: left, ..rect },
+        Rect { x: rect.x + left, width: rect.width - left, ..rect },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_change_at_their_borders() {
+        let rows = [
+            ((59, 50), Class::Tiny),
+            ((200, 15), Class::Tiny),
+            ((60, 16), Class::Small),
+            ((99, 50), Class::Small),
+            ((100, 16), Class::Medium),
+            ((159, 50), Class::Medium),
+            ((160, 39), Class::Medium),
+            ((160, 40), Class::Large),
+        ];
+        for ((width, height), class) in rows {
+            assert_eq!(Class::of(width, height), class, "{width}x{height}");
+        }
+    }
+}

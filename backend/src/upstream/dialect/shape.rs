@@ -4,6 +4,8 @@
 //! prices and providers. The one idea: a field that could cost more than we would hold is either
 //! read here or refused here; a second spelling of a metered field never slips through.
 
+mod growth;
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
@@ -33,9 +35,12 @@ pub struct Shape {
 struct Input {
     messages: u64,
     tools: u64,
+    /// Pictures, inline or at an address.
     images: u64,
     /// Bytes of pictures sent inline: counted as images, not as text.
     image_bytes: u64,
+    /// Bytes that the text can gain before it is counted.
+    growth: u64,
     /// Some of the input is not in the body, as behind a file id.
     is_hidden: bool,
 }
@@ -65,23 +70,26 @@ impl Shape {
         shape.read_tier(payload)?;
         shape.read_tools(payload)?;
         shape.read_messages(payload)?;
+        let texts = TEXTS.into_iter().filter_map(|name| payload.raw(name));
+        shape.input.growth = texts.map(|text| growth::growth(text.get())).sum();
         Ok(shape)
     }
 
     /// Most input tokens that a provider can count for a payload of this many bytes, saturating;
     /// `u64::MAX`, so that the window decides, where some input is out of sight.
     ///
-    /// A token covers at least a byte. The provider's template adds 16 a message and 32, 32 a
-    /// tool, and 1,000 where there are tools at all (a hidden prompt); a picture counts
-    /// [`IMAGE_TOKENS`] instead of its bytes.
+    /// A token covers at least a byte, of the text or of what normalising makes of it. The
+    /// provider's template adds 16 a message and 32, 32 a tool, and 1,000 where there are tools at
+    /// all (a hidden prompt); a picture counts [`IMAGE_TOKENS`] instead of its bytes.
     pub fn input_bound(&self, body_bytes: u64) -> u64 {
-        let Input { messages, tools, images, image_bytes, is_hidden } = self.input;
+        let Input { messages, tools, images, image_bytes, growth, is_hidden } = self.input;
         if is_hidden {
             return u64::MAX;
         }
         let hidden_prompt = if tools > 0 { TOOL_PROMPT_TOKENS } else { 0 };
         [
             body_bytes.saturating_sub(image_bytes),
+            growth,
             messages.saturating_mul(MESSAGE_TOKENS),
             tools.saturating_mul(TOOL_TOKENS),
             images.saturating_mul(IMAGE_TOKENS),
@@ -101,6 +109,7 @@ impl Shape {
         Ok(())
     }
 
+    /// Counts the tools and finds those that the provider would run itself.
     fn read_tools(&mut self, payload: &Body) -> Result<(), BodyError> {
         for (index, text) in list(payload, "tools")?.iter().enumerate() {
             let field = format!("tools[{index}]");
@@ -116,6 +125,7 @@ impl Shape {
         Ok(())
     }
 
+    /// Counts the messages and looks into those that may hold more than text.
     fn read_messages(&mut self, payload: &Body) -> Result<(), BodyError> {
         let messages = list(payload, "messages")?;
         self.input.messages = messages.len() as u64;
@@ -142,6 +152,7 @@ impl Shape {
         Ok(())
     }
 
+    /// Counts what is no text.
     fn read_part(&mut self, field: &str, part: &RawValue) -> Result<(), BodyError> {
         let mut part = nested(field, part)?;
         let kind: Option<String> = part.take("type").map_err(|e| at(field, &e))?;
@@ -184,6 +195,8 @@ fn inline_bytes(field: &str, text: &str) -> Result<u64, BodyError> {
     Ok(if image.url.starts_with("data:image/") { image.url.len() as u64 } else { 0 })
 }
 
+/// The smallest of the caps that are stated: a provider reads one of them, and which is its own
+/// business.
 fn smallest(payload: &Body, names: &[&str]) -> Result<Option<u64>, BodyError> {
     let mut smallest: Option<u64> = None;
     for name in names {
@@ -196,6 +209,7 @@ fn smallest(payload: &Body, names: &[&str]) -> Result<Option<u64>, BodyError> {
     Ok(smallest)
 }
 
+/// The largest number of answers that some spelling asks for.
 fn largest_choice(payload: &Body) -> Result<u64, BodyError> {
     let mut largest = 1;
     for name in ["n", "best_of"] {
@@ -276,6 +290,9 @@ const STEERING: [&str; 8] = [
 
 /// Fields that are billed by no class of a price card, or that fetch input from elsewhere.
 const UNBOUNDED: [&str; 4] = ["web_search_options", "prediction", "audio", "background"];
+
+/// Fields whose text a model reads.
+const TEXTS: [&str; 4] = ["messages", "tools", "functions", "response_format"];
 
 /// Most answers to one request; OpenAI's own limit.
 pub const CHOICES_MAX: u64 = 128;
@@ -417,6 +434,8 @@ mod tests {
             let payload = Body::parse(text.as_bytes()).unwrap();
             assert_eq!(input_bound(&payload, 1_000), bound, "{text}");
         }
+        let growing = "{\"messages\":[{\"content\":\"\u{fdfa}\"}]}";
+        assert_eq!(input_bound(&Body::parse(growing.as_bytes()).unwrap(), 1_000), 1_078);
         let payload = Body::parse(inline.as_bytes()).unwrap();
         assert!(input_bound(&payload, inline.len() as u64) < 15_300);
         assert_eq!(Shape::default().input_bound(u64::MAX), u64::MAX);

@@ -20,16 +20,25 @@ use super::{Answer, Ask, Outgoing, Stamp, Untranslatable, object, report};
 pub(super) use fold::Fold;
 use usage::WireUsage;
 
-/// The request, built anew.
+/// The request, built anew:
+///
+/// ```json
+/// {"model":"claude-x","max_tokens":64,"system":[{"type":"text","text":"be brief"}],
+///  "messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]}
+/// ```
 pub(super) fn outgoing(versioned: bool, ask: &Ask<'_>) -> Result<Outgoing, Untranslatable> {
     let path = if versioned { "/messages" } else { "/v1/messages" };
     let reader = Reader { dialect: "anthropic" };
     let chat = reader.chat(ask)?;
+    if chat.temperature.as_deref().is_some_and(is_too_warm) {
+        return Err(reader.refuse("temperature"));
+    }
     let request = Request {
         model: ask.model.as_str(),
         max_tokens: chat.cap.unwrap_or(ask.output_at_most),
         system: chat.system.iter().filter_map(|text| block(text)).collect(),
         messages: messages(&chat),
+        // Absent is not empty: an empty list would be a statement.
         tools: chat.tools.iter().map(WireTool::of).collect(),
         tool_choice: tool_choice(&chat),
         temperature: chat.temperature.as_deref(),
@@ -46,11 +55,17 @@ pub(super) fn outgoing(versioned: bool, ask: &Ask<'_>) -> Result<Outgoing, Untra
     })
 }
 
+/// Whether a temperature is beyond this dialect's scale, which ends at 1 where OpenAI's ends at 2.
+fn is_too_warm(literal: &RawValue) -> bool {
+    serde_json::from_str::<f64>(literal.get()).is_ok_and(|temperature| temperature > 1.0)
+}
+
 /// The conversation. Turns of one role in a row become one message, because all results of a
 /// turn's calls must stand in the message that follows it.
 fn messages(chat: &Chat) -> Vec<Message<'_>> {
     let mut messages: Vec<Message<'_>> = Vec::new();
     for turn in &chat.turns {
+        // Calls follow the text that announces them.
         let (role, blocks): (_, Vec<Block<'_>>) = match turn {
             Turn::User(parts) => ("user", parts.iter().filter_map(part).collect()),
             Turn::Assistant { text, calls } => {
@@ -65,6 +80,7 @@ fn messages(chat: &Chat) -> Vec<Message<'_>> {
                 ("user", vec![Block::ToolResult { tool_use_id: call_id, content: text }])
             }
         };
+        // The roles must alternate.
         match messages.last_mut() {
             Some(last) if last.role == role => last.content.extend(blocks),
             _ => messages.push(Message { role, content: blocks }),
@@ -73,6 +89,7 @@ fn messages(chat: &Chat) -> Vec<Message<'_>> {
     messages
 }
 
+/// A part of a user's message; nothing of an empty text.
 fn part(part: &Part) -> Option<Block<'_>> {
     match part {
         Part::Text(text) => block(text),
@@ -88,6 +105,8 @@ fn block(text: &str) -> Option<Block<'_>> {
     (!text.is_empty()).then_some(Block::Text { text })
 }
 
+/// Which tool to use. That calls may not be parallel is said here, so a choice is stated for it
+/// even where the caller stated none.
 fn tool_choice(chat: &Chat) -> Option<WireChoice<'_>> {
     let (kind, name) = match &chat.tool_choice {
         Some(ToolChoice::None) => return Some(WireChoice::of("none")),
@@ -101,7 +120,8 @@ fn tool_choice(chat: &Chat) -> Option<WireChoice<'_>> {
     Some(WireChoice { name, disable_parallel_tool_use: serial, ..WireChoice::of(kind) })
 }
 
-/// The answer in the OpenAI shape.
+/// The answer in the OpenAI shape: blocks of text run together, calls stand beside them. Shown
+/// reasoning and blocks of the provider's own tools have no place there.
 pub(super) fn answer(stamp: &Stamp<'_>, bytes: &[u8]) -> serde_json::Result<Answer> {
     let message: Answered<'_> = object(bytes)?;
     let mut said = Said {
@@ -121,6 +141,7 @@ pub(super) fn answer(stamp: &Stamp<'_>, bytes: &[u8]) -> serde_json::Result<Answ
     Ok(Answer { response: head.completion(&said, usage.as_ref())?, usage })
 }
 
+/// Why it stopped; a reason not invented yet is a plain end.
 fn finish(stop_reason: Option<&str>) -> Finish {
     match stop_reason {
         Some("max_tokens" | "model_context_window_exceeded") => Finish::Length,
@@ -130,11 +151,14 @@ fn finish(stop_reason: Option<&str>) -> Finish {
     }
 }
 
+/// What goes out. Only fields that the payload spoke of are there.
 #[derive(Serialize)]
 struct Request<'a> {
     model: &'a str,
+    /// Must be there; reasoning counts in it.
     max_tokens: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Every system message of the conversation, a block each.
     system: Vec<Block<'a>>,
     messages: Vec<Message<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -142,6 +166,7 @@ struct Request<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<WireChoice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// The caller's literal, as are the next.
     temperature: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<&'a RawValue>,
@@ -153,21 +178,37 @@ struct Request<'a> {
     stream: bool,
 }
 
+/// One turn; roles alternate between `user` and `assistant`.
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
     content: Vec<Block<'a>>,
 }
 
+/// A piece of a turn, told apart by its `type`.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Block<'a> {
-    Text { text: &'a str },
-    Image { source: Source<'a> },
-    ToolUse { id: &'a str, name: &'a str, input: &'a RawValue },
-    ToolResult { tool_use_id: &'a str, content: &'a str },
+    Text {
+        text: &'a str,
+    },
+    Image {
+        source: Source<'a>,
+    },
+    /// A call the model made; its input is an object, where OpenAI has a text.
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: &'a RawValue,
+    },
+    /// What the caller's tool answered.
+    ToolResult {
+        tool_use_id: &'a str,
+        content: &'a str,
+    },
 }
 
+/// Where a picture is.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Source<'a> {
@@ -175,6 +216,7 @@ enum Source<'a> {
     Url { url: &'a str },
 }
 
+/// A tool; its schema is the caller's text.
 #[derive(Serialize)]
 struct WireTool<'a> {
     name: &'a str,
@@ -184,6 +226,7 @@ struct WireTool<'a> {
 }
 
 impl<'a> WireTool<'a> {
+    /// The tool as this dialect spells it.
     fn of(tool: &'a Tool) -> Self {
         Self {
             name: &tool.name,
@@ -193,36 +236,44 @@ impl<'a> WireTool<'a> {
     }
 }
 
+/// `{"type":"tool","name":"look","disable_parallel_tool_use":true}`
 #[derive(Serialize)]
 struct WireChoice<'a> {
     r#type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// OpenAI's `parallel_tool_calls`, the other way round.
     disable_parallel_tool_use: Option<bool>,
 }
 
 impl WireChoice<'_> {
+    /// A kind by itself.
     fn of(kind: &'static str) -> Self {
         Self { r#type: kind, name: None, disable_parallel_tool_use: None }
     }
 }
 
+/// The end user, the only thing this dialect keeps beside a request.
 #[derive(Serialize)]
 struct Metadata<'a> {
     user_id: &'a str,
 }
 
+/// A whole answer; without `content` it is none.
 #[derive(Deserialize)]
 struct Answered<'a> {
+    /// The provider's own id and model name, which the answer keeps.
     id: Option<String>,
     model: Option<String>,
+    /// Null only in a stream's start.
     stop_reason: Option<String>,
     #[serde(borrow)]
     content: Vec<AnsweredBlock<'a>>,
     usage: Option<&'a RawValue>,
 }
 
+/// A block of an answer; which fields it has depends on its `type`.
 #[derive(Deserialize)]
 struct AnsweredBlock<'a> {
     #[serde(rename = "type", borrow)]
@@ -234,6 +285,7 @@ struct AnsweredBlock<'a> {
 }
 
 impl AnsweredBlock<'_> {
+    /// A `tool_use` as a call; the input's text goes on unchanged, digits and all.
     fn call(self) -> SaidCall {
         SaidCall {
             id: self.id.unwrap_or_default(),
@@ -371,6 +423,7 @@ mod tests {
             (r#""audio":{}"#, "audio"),
             (r#""modalities":["audio"]"#, "modalities"),
             (r#""temperature":"hot""#, "temperature"),
+            (r#""temperature":1.01"#, "temperature"),
             (r#""stop":7"#, "stop"),
             (r#""functions":[{"name":"f"}]"#, "functions"),
             (r#""service_tier":"flex""#, "service_tier"),

@@ -3,6 +3,12 @@
 //! Reads the three dialects by itself, not with the gateway's translation, and counts tokens by a
 //! rule anybody can do in their head. Refuses to know faults. The one idea: input is a quarter of
 //! the text's bytes and three a message, and never more than the bytes of the whole request.
+//!
+//! | text | in | out |
+//! |---|---|---|
+//! | one message `Hello!`, 6 bytes | 2 + 3 = 5 | 16 + 6 = 22 |
+//! | one message `[out:7]`, 7 bytes | 2 + 3 = 5 | 7 |
+//! | the same with a cap of 4 | 5 | 4, and it says that it was cut short |
 
 use std::borrow::Cow;
 
@@ -49,6 +55,7 @@ impl Question {
             Dialect::Gemini => gemini(body, target),
         };
         let (mut question, heard) = read.map_err(|error| error.to_string())?;
+        // What a real provider refuses is refused, so that the gateway's own check is not trusted.
         if question.choices == 0 || question.choices > CHOICES_MAX {
             return Err(format!("`n` is not from 1 to {CHOICES_MAX}"));
         }
@@ -81,12 +88,16 @@ impl Question {
 /// What was counted while listening.
 #[derive(Default)]
 struct Heard {
+    /// The system's counts as one, wherever the dialect puts it.
     messages: u64,
+    /// Of text, after JSON's escapes were read.
     bytes: u64,
+    /// Wishes stand in the newest message only: a conversation must not repeat them.
     last_user: String,
 }
 
 impl Heard {
+    /// Counts one message.
     fn message(&mut self, role: &str, content: Option<&RawValue>) {
         let mut text = String::new();
         if let Some(content) = content {
@@ -122,6 +133,7 @@ fn texts(content: &RawValue, text: &mut String) {
     }
 }
 
+/// A message, as OpenAI and Anthropic both have it.
 #[derive(Deserialize)]
 struct Message<'a> {
     #[serde(borrow)]
@@ -129,6 +141,7 @@ struct Message<'a> {
     content: Option<&'a RawValue>,
 }
 
+/// Reads `/v1/chat/completions`. Both spellings of the cap count, the smaller one if they differ.
 fn openai(body: &[u8]) -> serde_json::Result<(Question, Heard)> {
     #[derive(Deserialize)]
     struct Request<'a> {
@@ -161,6 +174,7 @@ fn openai(body: &[u8]) -> serde_json::Result<(Question, Heard)> {
     Ok((question, heard))
 }
 
+/// Reads `/v1/messages`, which must state its cap and always tells its usage.
 fn anthropic(body: &[u8]) -> serde_json::Result<(Question, Heard)> {
     #[derive(Deserialize)]
     struct Request<'a> {
@@ -173,6 +187,7 @@ fn anthropic(body: &[u8]) -> serde_json::Result<(Question, Heard)> {
     }
     let request: Request<'_> = serde_json::from_slice(body)?;
     let mut heard = Heard::default();
+    // A text or a list of blocks: one message either way.
     if let Some(system) = request.system {
         heard.message("system", Some(system));
     }
@@ -190,6 +205,7 @@ fn anthropic(body: &[u8]) -> serde_json::Result<(Question, Heard)> {
     Ok((question, heard))
 }
 
+/// Reads `:generateContent`: the model and whether to stream stand in the path.
 fn gemini(body: &[u8], target: Option<Target<'_>>) -> serde_json::Result<(Question, Heard)> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -215,6 +231,7 @@ fn gemini(body: &[u8], target: Option<Target<'_>>) -> serde_json::Result<(Questi
     if let Some(system) = &request.system_instruction {
         heard.message("system", system.parts);
     }
+    // A content without a role is the user's.
     for content in &request.contents {
         heard.message(content.role.as_deref().unwrap_or("user"), content.parts);
     }

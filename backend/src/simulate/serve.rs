@@ -1,13 +1,16 @@
 //! The simulated provider's doors: routes, connections, and how they break.
 //!
+//! ```text
+//! accept ─▶ read ─▶ fate ─▶ latency ─▶ bill the input ─▶ say a word, having billed it ─▶ …
+//!                    └─ a fault that is not billed ends here
+//! ```
+//!
 //! Refuses to know tokens and prices. The one idea: what a request costs is on the bill before the
 //! first byte of its answer, and each word of a stream before that word leaves.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
@@ -21,7 +24,6 @@ use futures_util::stream;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tollgate_shared::provider::Dialect;
@@ -31,6 +33,7 @@ use super::bill::{Ledger, Tab};
 use super::fault::{Fate, Fault, FaultRule};
 use super::question::{Question, Target};
 use super::speech::{Frames, Speech, Step, error_body};
+use super::wire::Wire;
 use crate::clock;
 
 /// What all connections of one provider share.
@@ -41,6 +44,7 @@ pub(super) struct Shared {
     pub latency: Duration,
     pub chunk_delay: Duration,
     pub seed: u64,
+    /// Changed between requests by tests; read once a request.
     pub rules: RwLock<Vec<FaultRule>>,
     pub ledger: Arc<Ledger>,
     /// Requests so far: the place of each in the sequence of chance.
@@ -48,6 +52,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// What befalls request number `number`.
     fn draw(&self, number: u64) -> Fate {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         Fate::draw(&rules, self.seed, number)
@@ -57,6 +62,7 @@ impl Shared {
 /// Takes connections until it is dropped, and all of them with it.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let router = router(shared);
+    // Ended ones are taken out as they end, so the set does not grow with every connection.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -72,15 +78,14 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
+/// Serves one connection; a reset that a request asks for ends it.
 async fn connection(socket: TcpStream, router: Router) {
     let resets = Arc::new(AtomicBool::new(false));
-    let wire = Wire { socket, resets: Arc::clone(&resets) };
-    if wire.socket.set_nodelay(true).is_err() {
-        return;
-    }
+    let Ok(wire) = Wire::new(socket, Arc::clone(&resets)) else { return };
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let (router, resets) = (router.clone(), Arc::clone(&resets));
         async move {
+            // A router never fails; it answers with a failure.
             let Ok(response) = router.oneshot(request.map(Body::new)).await;
             if response.extensions().get::<Reset>().is_some() {
                 resets.store(true, Ordering::Relaxed);
@@ -98,6 +103,7 @@ async fn connection(socket: TcpStream, router: Router) {
     );
 }
 
+/// The routes of one dialect; another dialect's are not found, as at a real provider.
 fn router(shared: Arc<Shared>) -> Router {
     let router = Router::new()
         .route("/bill", get(async |State(shared): Shares| Json(shared.ledger.bill())))
@@ -117,8 +123,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
+/// How a route gets at what is shared.
 type Shares = State<Arc<Shared>>;
 
+/// Shaped as the gateway's own.
 async fn health(State(shared): Shares) -> Response {
     Json(serde_json::json!({
         "status": "healthy",
@@ -130,7 +138,9 @@ async fn health(State(shared): Shares) -> Response {
     .into_response()
 }
 
+/// The models with a price of their own; any other is served as well.
 async fn models(State(shared): Shares) -> Response {
+    // Each dialect lists its models in its own way.
     let named = |model: &str| match shared.dialect {
         Dialect::Openai => serde_json::json!({
             "id": model, "object": "model", "created": 0, "owned_by": "simulated"
@@ -149,16 +159,19 @@ async fn models(State(shared): Shares) -> Response {
     .into_response()
 }
 
+/// The routes whose body says everything.
 async fn answer(shares: Shares, headers: HeaderMap, body: Bytes) -> Response {
     answer_target(&shares.0, None, &headers, &body).await
 }
 
+/// The routes whose path ends in `{model}:{verb}`.
 async fn answer_call(
     State(shared): Shares,
     Path(call): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    // The verb follows the last colon: a model's name may have one.
     let target = match call.rsplit_once(':') {
         Some((model, "generateContent")) => Target { model, stream: false },
         Some((model, "streamGenerateContent")) => Target { model, stream: true },
@@ -167,6 +180,10 @@ async fn answer_call(
     answer_target(&shared, Some(target), &headers, &body).await
 }
 
+/// Answers, or fails as fate or the message wants it.
+///
+/// The order is the point: faults before the bill cost nothing, faults after it cost what was
+/// made, and the gateway has to tell the two apart from outside.
 async fn answer_target(
     shared: &Arc<Shared>,
     target: Option<Target<'_>>,
@@ -178,6 +195,7 @@ async fn answer_target(
         return failed(shared.dialect, 400);
     };
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // The message's wish comes last, so it wins.
     let mut fate = shared.draw(number);
     if fate.wish(text(WISH_HEADER)).and_then(|()| fate.wish(&question.last_user)).is_err() {
         return failed(shared.dialect, 400);
@@ -196,6 +214,7 @@ async fn answer_target(
     if question.stream && fate.fault != Some(Fault::BillThen500) {
         return spoken(speech, tab, shared.chunk_delay);
     }
+    // Whole answers are made before they leave, so they are billed whole even where they get lost.
     tab.add_output(speech.tokens());
     match fate.fault {
         Some(Fault::Hang) => std::future::pending().await,
@@ -206,6 +225,7 @@ async fn answer_target(
     }
 }
 
+/// A timer even for nothing would cost a turn of the runtime.
 async fn pause(span: Duration) {
     if !span.is_zero() {
         tokio::time::sleep(span).await;
@@ -233,6 +253,7 @@ fn half(text: String) -> Response {
 fn spoken(speech: Speech, tab: Tab, delay: Duration) -> Response {
     let is_split = speech.is_split();
     let frames = stream::unfold(Speaking { frames: speech.frames(), tab, delay }, Speaking::next);
+    // Pieces that know nothing of frames, lines or characters.
     let body = if is_split {
         let pieces = stream::StreamExt::flat_map(frames, |frame: io::Result<Bytes>| {
             let frame = frame.unwrap_or_default();
@@ -248,6 +269,7 @@ fn spoken(speech: Speech, tab: Tab, delay: Duration) -> Response {
     ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 
+/// A stream on its way out. Dropped with its connection, it makes and bills no more.
 struct Speaking {
     frames: Frames,
     tab: Tab,
@@ -255,6 +277,7 @@ struct Speaking {
 }
 
 impl Speaking {
+    /// The next frame, billed before it leaves.
     async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
         match self.frames.step() {
             Step::Send { text, tokens } => {
@@ -265,6 +288,7 @@ impl Speaking {
                 Some((Ok(text.into()), self))
             }
             Step::Hang => std::future::pending().await,
+            // What was said before gets a turn to leave.
             Step::Break => {
                 tokio::task::yield_now().await;
                 Some((Err(io::Error::other("cut on purpose")), self))
@@ -274,6 +298,7 @@ impl Speaking {
     }
 }
 
+/// A complete answer that is an error, in the dialect's shape.
 fn failed(dialect: Dialect, status: u16) -> Response {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (code, [JSON], error_body(dialect, status)).into_response();
@@ -288,67 +313,9 @@ fn failed(dialect: Dialect, status: u16) -> Response {
 struct Reset;
 
 impl IntoResponse for Reset {
+    /// The mark travels as an extension to where the connection can act on it.
     fn into_response(self) -> Response {
         (axum::Extension(self), ()).into_response()
-    }
-}
-
-/// A socket that can end in a reset: closed with nothing lingering, it sends RST, not FIN.
-#[derive(Debug)]
-struct Wire {
-    socket: TcpStream,
-    resets: Arc<AtomicBool>,
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        if self.resets.load(Ordering::Relaxed) {
-            self.socket.set_zero_linger().unwrap_or_default();
-        }
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // A FIN before the reset would make a good end of it.
-        if self.resets.load(Ordering::Relaxed) {
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
 
@@ -358,6 +325,7 @@ const ATTEMPT_HEADER: &str = "x-client-request-id";
 /// The header in which wishes may stand, beside the message: `[fault:cut] [slow:1s]`.
 const WISH_HEADER: &str = "x-simulate";
 
+/// Of every answer that is not a stream.
 const JSON: (header::HeaderName, &str) = (header::CONTENT_TYPE, "application/json");
 
 /// Where a redirect leads: a name that can never be resolved.

@@ -23,12 +23,16 @@ pub(super) struct Speech {
     created: i64,
     /// The model as a JSON string, quotes and all.
     model: String,
+    /// Whether an OpenAI stream tells its usage.
     include_usage: bool,
     choices: u64,
+    /// Tokens of the question.
     input: u64,
     /// Tokens of each choice.
     said: u64,
+    /// The cap cut it short, and it says so.
     is_capped: bool,
+    /// What it does wrong.
     fault: Option<Fault>,
 }
 
@@ -62,6 +66,7 @@ impl Speech {
             dialect,
             number,
             created,
+            // The only text of the caller's that is repeated, so the only one to escape.
             model: serde_json::Value::from(question.model.as_str()).to_string(),
             include_usage: question.include_usage,
             choices: question.choices,
@@ -116,6 +121,7 @@ impl Speech {
         }
     }
 
+    /// What comes before the first word.
     fn opening(&self) -> String {
         match self.dialect {
             Dialect::Openai => openai::opening(self),
@@ -124,6 +130,7 @@ impl Speech {
         }
     }
 
+    /// Word number `index` of a choice.
     fn frame(&self, choice: u64, index: u64) -> String {
         match self.dialect {
             Dialect::Openai => openai::frame(self, choice, word(index)),
@@ -141,6 +148,7 @@ impl Speech {
         }
     }
 
+    /// The event after which nothing counts.
     fn terminal(&self) -> String {
         match self.dialect {
             Dialect::Openai => "data: [DONE]\n\n".to_owned(),
@@ -168,12 +176,14 @@ pub(super) struct Frames {
     stage: Stage,
 }
 
+/// Where a stream is; faults shorten or lengthen the way.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Opening,
     Words,
     Closing,
     Terminal,
+    /// A second terminal event.
     Again,
     Over,
 }
@@ -213,6 +223,7 @@ impl Frames {
         }
     }
 
+    /// The next word of the next choice; in the middle of them all, the fault that breaks them off.
     fn word(&mut self) -> Step {
         let total = self.speech.tokens();
         if self.spoken >= total / 2 {
@@ -233,14 +244,16 @@ impl Frames {
         Step::Send { text: self.speech.frame(choice, index), tokens: 1 }
     }
 
+    /// Says this instead of the rest.
     fn last_words(&mut self, text: String) -> Step {
         self.stage = Stage::Over;
         Step::Send { text, tokens: 0 }
     }
 }
 
-/// The body of an error.
+/// The body of an error: the words a client of the dialect expects with this status.
 pub(super) fn error_body(dialect: Dialect, status: u16) -> String {
+    // The same fault has another name in each dialect.
     let (openai, anthropic, gemini) = match status {
         401 => ("invalid_api_key", "authentication_error", "UNAUTHENTICATED"),
         404 => ("model_not_found", "not_found_error", "NOT_FOUND"),

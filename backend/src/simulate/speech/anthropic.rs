@@ -1,7 +1,11 @@
 //! A message, whole and as named events.
+//!
+//! A stream reports twice, as the real one does: at its start the input with an output that is
+//! provisional, at its end the output alone.
 
 use super::Speech;
 
+/// One block of text.
 pub(super) fn whole(speech: &Speech) -> String {
     let (head, text, finish) = (head(speech), speech.text(), finish(speech));
     let usage = usage(speech, speech.tokens())
@@ -51,15 +55,18 @@ pub(super) fn closing(speech: &Speech) -> String {
     [stop, event("message_delta", &delta)].concat()
 }
 
+/// Every event has its name: clients drop those that have none.
 fn event(name: &str, data: &str) -> String {
     format!("event: {name}\ndata: {data}\n\n")
 }
 
+/// What a message says of itself, without the braces.
 fn head(speech: &Speech) -> String {
     let Speech { number, model, .. } = speech;
     format!(r#""id":"msg_sim_{number}","type":"message","role":"assistant","model":{model}"#)
 }
 
+/// A whole report; `None` where the fault is that there is none.
 fn usage(speech: &Speech, output: u64) -> Option<String> {
     let (input, reported) = (speech.input, speech.reported(output)?);
     Some(format!(
@@ -67,6 +74,7 @@ fn usage(speech: &Speech, output: u64) -> Option<String> {
     ))
 }
 
+/// Why it ended, in this dialect's word.
 fn finish(speech: &Speech) -> &'static str {
     if speech.is_capped { "max_tokens" } else { "end_turn" }
 }

@@ -1,7 +1,10 @@
 //! A `generateContent` answer, and the chunks that are each a whole one.
+//!
+//! Every chunk repeats the sum so far, so only the last report is the bill.
 
 use super::{Speech, word};
 
+/// One candidate with one part.
 pub(super) fn whole(speech: &Speech) -> String {
     let text = speech.text();
     let finish = format!(r#","finishReason":"{}""#, finish(speech));
@@ -23,6 +26,7 @@ pub(super) fn terminal(speech: &Speech) -> String {
     format!("data: {}\n\n", body(speech, "", &finish, usage(speech, speech.tokens())))
 }
 
+/// An answer, or a chunk: they have one shape.
 fn body(speech: &Speech, text: &str, finish: &str, usage: Option<String>) -> String {
     let Speech { number, model, .. } = speech;
     let usage = usage.map(|usage| format!(r#","usageMetadata":{usage}"#)).unwrap_or_default();
@@ -31,6 +35,7 @@ fn body(speech: &Speech, text: &str, finish: &str, usage: Option<String>) -> Str
     )
 }
 
+/// The sum so far; `None` where the fault is that there is none.
 fn usage(speech: &Speech, output: u64) -> Option<String> {
     let (input, reported) = (speech.input, speech.reported(output)?);
     let total = input.saturating_add(output);
@@ -39,6 +44,7 @@ fn usage(speech: &Speech, output: u64) -> Option<String> {
     ))
 }
 
+/// Why it ended, in this dialect's word.
 fn finish(speech: &Speech) -> &'static str {
     if speech.is_capped { "MAX_TOKENS" } else { "STOP" }
 }

@@ -63,7 +63,9 @@ pub(super) enum Part {
 /// A call that the model made.
 #[derive(Debug)]
 pub(super) struct Call {
+    /// By which its result will refer to it.
     pub id: String,
+    /// The function's.
     pub name: String,
     /// A JSON object.
     pub arguments: Box<RawValue>,
@@ -112,6 +114,7 @@ impl Reader {
         for name in ["model", "stream", "stream_options"] {
             body.remove(name);
         }
+        // The gateway's cap stands; without one the smallest that the caller states.
         for name in CAPS {
             let stated: Option<u64> = self.take(&mut body, "", name)?;
             chat.cap = match (ask.cap, chat.cap, stated) {
@@ -120,6 +123,7 @@ impl Reader {
                 _ => chat.cap,
             };
         }
+        // Whatever asks for nothing may go; the rest is read, or is left over and refused.
         self.neutral(&mut body)?;
         for name in ["temperature", "top_p"] {
             let literal = body.remove(name).filter(|raw| raw.get() != "null");
@@ -155,6 +159,7 @@ impl Reader {
         Ok(())
     }
 
+    /// One text, or several.
     fn stop(self, body: &mut Body) -> Result<Vec<String>, Untranslatable> {
         match body.remove("stop") {
             Some(raw) if raw.get().starts_with('"') => Ok(vec![self.parse("stop", &raw)?]),
@@ -163,6 +168,7 @@ impl Reader {
         }
     }
 
+    /// A word, or `{"type":"function","function":{"name":…}}`.
     fn tool_choice(self, body: &mut Body) -> Result<Option<ToolChoice>, Untranslatable> {
         let field = "tool_choice";
         let Some(raw) = body.remove(field) else { return Ok(None) };
@@ -183,6 +189,7 @@ impl Reader {
         })
     }
 
+    /// `{"type":"function","function":{"name":…,"description":…,"parameters":{…}}}`
     fn tool(self, mut tool: Body, field: &str) -> Result<Tool, Untranslatable> {
         self.expect_type(&mut tool, field, "function")?;
         let mut function: Body = self.require(&mut tool, field, "function")?;
@@ -209,10 +216,12 @@ impl Reader {
         Untranslatable { field: field.to_owned(), dialect: self.dialect }
     }
 
+    /// Objects in a list that may be absent.
     fn list(self, body: &mut Body, field: &str, name: &str) -> Result<Vec<Body>, Untranslatable> {
         Ok(self.take(body, field, name)?.unwrap_or_default())
     }
 
+    /// Takes a field; one of a wrong type cannot be carried.
     fn take<T: DeserializeOwned>(
         self,
         body: &mut Body,
@@ -222,6 +231,7 @@ impl Reader {
         body.take(name).map_err(|_| self.refuse(&joined(field, name)))
     }
 
+    /// Takes a field that must be there.
     fn require<T: DeserializeOwned>(
         self,
         body: &mut Body,
@@ -257,6 +267,7 @@ impl Reader {
         }
     }
 
+    /// Ends an object: what was not taken has no place.
     fn finish(self, body: Body, field: &str) -> Result<(), Untranslatable> {
         match body.finish() {
             Err(BodyError::Unknown(name)) => Err(self.refuse(&joined(field, &name))),

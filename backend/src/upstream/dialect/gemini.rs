@@ -19,8 +19,15 @@ use super::{Answer, Ask, Outgoing, Stamp, Untranslatable, object};
 pub(super) use fold::Fold;
 use wire::Answered;
 
-/// The request, built anew.
+/// The request, built anew:
+///
+/// ```json
+/// {"contents":[{"role":"user","parts":[{"text":"hi"}]}],
+///  "systemInstruction":{"parts":[{"text":"be brief"}]},
+///  "generationConfig":{"maxOutputTokens":64}}
+/// ```
 pub(super) fn outgoing(versioned: bool, ask: &Ask<'_>) -> Result<Outgoing, Untranslatable> {
+    // The endpoint's own version stands, where it has one.
     let version = if versioned { "" } else { "/v1beta" };
     let verb = if ask.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
     let reader = Reader { dialect: "gemini" };
@@ -29,6 +36,7 @@ pub(super) fn outgoing(versioned: bool, ask: &Ask<'_>) -> Result<Outgoing, Untra
         return Err(reader.refuse("model"));
     }
     let chat = reader.chat(ask)?;
+    // Things that Anthropic has a place for and Gemini has not.
     if chat.user.is_some() {
         return Err(reader.refuse("user"));
     }
@@ -57,6 +65,7 @@ pub(super) fn outgoing(versioned: bool, ask: &Ask<'_>) -> Result<Outgoing, Untra
     })
 }
 
+/// The conversation. Turns of one role in a row become one content, as the dialect wants it.
 fn contents<'a>(chat: &'a Chat, reader: Reader) -> Result<Vec<Content<'a>>, Untranslatable> {
     let mut contents: Vec<Content<'a>> = Vec::new();
     for turn in &chat.turns {
@@ -74,6 +83,7 @@ fn contents<'a>(chat: &'a Chat, reader: Reader) -> Result<Vec<Content<'a>>, Untr
                 });
                 ("model", text.map(|text| WirePart::text(text)).chain(calls).collect())
             }
+            // A result names the function, where OpenAI names the call.
             Turn::Tool { call_id, text, field } => {
                 let name = chat.called(call_id).ok_or_else(|| reader.refuse(field))?;
                 let response = Outcome::of(text);
@@ -84,6 +94,7 @@ fn contents<'a>(chat: &'a Chat, reader: Reader) -> Result<Vec<Content<'a>>, Untr
                 ("user", vec![part])
             }
         };
+        // The roles must alternate.
         match contents.last_mut() {
             Some(last) if last.role == Some(role) => last.parts.extend(parts),
             _ => contents.push(Content { role: Some(role), parts }),
@@ -92,6 +103,7 @@ fn contents<'a>(chat: &'a Chat, reader: Reader) -> Result<Vec<Content<'a>>, Untr
     Ok(contents)
 }
 
+/// A part of a user's message.
 fn user_part(part: &Part, reader: Reader) -> Result<WirePart<'_>, Untranslatable> {
     match part {
         Part::Text(text) => Ok(WirePart::text(text)),
@@ -104,7 +116,7 @@ fn user_part(part: &Part, reader: Reader) -> Result<WirePart<'_>, Untranslatable
     }
 }
 
-/// The answer in the OpenAI shape.
+/// The answer in the OpenAI shape, of its first candidate: more are never asked for.
 pub(super) fn answer(stamp: &Stamp<'_>, bytes: &[u8]) -> serde_json::Result<Answer> {
     let mut answered: Answered<'_> = object(bytes)?;
     let Some(finish) = answered.finish() else {
@@ -122,17 +134,21 @@ pub(super) fn answer(stamp: &Stamp<'_>, bytes: &[u8]) -> serde_json::Result<Answ
             None => {}
         }
     }
+    // There is no reason of its own for a call.
     if !said.calls.is_empty() && said.finish == Finish::Stop {
         said.finish = Finish::ToolCalls;
     }
     Ok(Answer { response: head.completion(&said, usage.as_ref())?, usage })
 }
 
+/// What goes out. Only fields that the payload spoke of are there.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Request<'a> {
+    /// The conversation.
     contents: Vec<Content<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// Every system message of the conversation, a part each.
     system_instruction: Option<Content<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tools: Option<[Functions<'a>; 1]>,
@@ -141,6 +157,7 @@ struct Request<'a> {
     generation_config: GenerationConfig<'a>,
 }
 
+/// One turn, of the `user` or the `model`; the system's has no role.
 #[derive(Serialize)]
 struct Content<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,11 +180,13 @@ struct WirePart<'a> {
 }
 
 impl<'a> WirePart<'a> {
+    /// A part that is text.
     fn text(text: &'a str) -> Self {
         Self { text: Some(text), ..Self::default() }
     }
 }
 
+/// Bytes inline, in base64.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Blob<'a> {
@@ -175,14 +194,18 @@ struct Blob<'a> {
     data: &'a str,
 }
 
+/// A call the model made; its arguments are an object, where OpenAI has a text.
 #[derive(Serialize)]
 struct Call<'a> {
     name: &'a str,
+    /// The caller's text, digits and all.
     args: &'a RawValue,
 }
 
+/// What the caller's function answered.
 #[derive(Serialize)]
 struct FunctionResponse<'a> {
+    /// The function's: calls have no id here that all models know.
     name: &'a str,
     response: Outcome<'a>,
 }
@@ -196,6 +219,7 @@ enum Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
+    /// The outcome that a tool message tells.
     fn of(text: &'a str) -> Self {
         match serde_json::from_str::<&RawValue>(text) {
             Ok(raw) if raw.get().starts_with('{') => Self::Object(raw),
@@ -204,12 +228,14 @@ impl<'a> Outcome<'a> {
     }
 }
 
+/// The tools: all functions stand in one of them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Functions<'a> {
     function_declarations: Vec<Function<'a>>,
 }
 
+/// A function that may be called.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Function<'a> {
@@ -221,6 +247,7 @@ struct Function<'a> {
 }
 
 impl<'a> Function<'a> {
+    /// The function as this dialect spells it.
     fn of(tool: &'a Tool) -> Self {
         Self {
             name: &tool.name,
@@ -230,6 +257,7 @@ impl<'a> Function<'a> {
     }
 }
 
+/// Whether, and which, function to call: `{"functionCallingConfig":{"mode":"ANY"}}`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ToolConfig<'a> {
@@ -239,12 +267,15 @@ struct ToolConfig<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Calling<'a> {
+    /// `AUTO`, `NONE` or `ANY`.
     mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// With `ANY`: this one.
     allowed_function_names: Option<[&'a str; 1]>,
 }
 
 impl<'a> ToolConfig<'a> {
+    /// The choice as this dialect spells it: one function is any function of a list of one.
     fn of(choice: &'a ToolChoice) -> Self {
         let (mode, name) = match choice {
             ToolChoice::Auto => ("AUTO", None),
@@ -256,12 +287,15 @@ impl<'a> ToolConfig<'a> {
     }
 }
 
+/// How to answer. A request without a cap gets as long an answer as the model gives.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct GenerationConfig<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// Thoughts count in it.
     max_output_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// The caller's literal; the scale is OpenAI's.
     temperature: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<&'a RawValue>,

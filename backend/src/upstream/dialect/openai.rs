@@ -25,6 +25,15 @@ pub(super) fn outgoing(versioned: bool, ask: &Ask<'_>) -> Result<Outgoing, Untra
     Ok(Outgoing { path: path.to_owned(), headers: Vec::new(), body })
 }
 
+/// Puts model, cap and stream into the payload's own fields:
+///
+/// ```text
+/// {"messages":[…],"max_tokens":900,"stream":true}
+/// {"messages":[…],"max_tokens":64,"stream":true,"model":"gpt-4",
+///  "stream_options":{"include_usage":true}}
+/// ```
+///
+/// A failure names the field; only one that [`super::Shape`] refuses as well can fail.
 fn splice(body: &mut Body, ask: &Ask<'_>) -> Result<(), &'static str> {
     body.set("model", ask.model).map_err(|_| "model")?;
     if let Some(cap) = ask.cap {
@@ -42,6 +51,7 @@ fn splice(body: &mut Body, ask: &Ask<'_>) -> Result<(), &'static str> {
         }
     }
     if ask.stream {
+        // Without it a stream says nothing of what it used.
         body.set("stream", &true).map_err(|_| "stream")?;
         let mut options: Body =
             body.read("stream_options").map_err(|_| "stream_options")?.unwrap_or_default();
@@ -75,6 +85,7 @@ pub(super) fn answer(bytes: &[u8]) -> serde_json::Result<Answer> {
 pub(super) fn usage(raw: Option<&RawValue>) -> Option<Usage> {
     let wire: WireUsage = report(raw)?;
     let (prompt, completion) = (wire.prompt_tokens?, wire.completion_tokens?);
+    // A leaf below zero is zero and its parts are charged as reported: rather too much.
     let details = wire.prompt_tokens_details.unwrap_or_default();
     let cache_read = details.cached_tokens.or(wire.prompt_cache_hit_tokens).unwrap_or(0);
     let cache_write = details.cache_write_tokens.unwrap_or(0);
@@ -101,6 +112,7 @@ pub(super) struct Fold {
 }
 
 impl Fold {
+    /// Takes one event: [`Progress`] learns what it says, its frame is forwarded as it came.
     pub fn event(&mut self, data: &[u8], progress: &mut Progress) -> Result<(), StreamError> {
         let data = data.trim_ascii();
         if data == b"[DONE]" {
@@ -137,12 +149,14 @@ impl Fold {
     }
 }
 
+/// `{"id":…,"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}],"usage":null}`
 #[derive(Deserialize)]
 struct Chunk<'a> {
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
     usage: Option<&'a RawValue>,
     error: Option<&'a RawValue>,
+    /// Where Groq's older streams report.
     x_groq: Option<Groq<'a>>,
 }
 
@@ -173,6 +187,7 @@ struct Delta<'a> {
 }
 
 impl Delta<'_> {
+    /// What the model made of it, in bytes.
     fn bytes(&self) -> u64 {
         [
             self.content,
@@ -190,10 +205,12 @@ impl Delta<'_> {
     }
 }
 
+/// The report: two totals, and what is inside each of them.
 #[derive(Deserialize)]
 struct WireUsage {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
+    /// Read only to find output that the other counts leave out.
     total_tokens: Option<u64>,
     prompt_tokens_details: Option<PromptDetails>,
     completion_tokens_details: Option<CompletionDetails>,
@@ -204,6 +221,7 @@ struct WireUsage {
 #[derive(Deserialize, Default)]
 struct PromptDetails {
     cached_tokens: Option<u64>,
+    /// A raw count, though a token of it costs more; its lifetime is not told.
     cache_write_tokens: Option<u64>,
 }
 

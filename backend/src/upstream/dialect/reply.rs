@@ -20,6 +20,7 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// The name of an answer whose provider may not name it.
     pub fn of(stamp: &Stamp<'_>) -> Self {
         Self {
             id: format!("chatcmpl-{}", stamp.id),
@@ -46,6 +47,7 @@ impl Head {
         self.framed(&[], Some(usage.into()))
     }
 
+    /// A chunk with these choices and this usage, framed.
     fn framed(&self, choices: &[ChunkChoice<'_>], usage: Option<WireUsage>) -> Bytes {
         let chunk = Chunk {
             id: &self.id,
@@ -89,6 +91,7 @@ impl Head {
 /// What the model said, whole.
 #[derive(Debug)]
 pub(super) struct Said {
+    /// All of it that is text; null on the wire where there are only calls.
     pub text: String,
     pub calls: Vec<SaidCall>,
     pub finish: Finish,
@@ -106,9 +109,13 @@ pub(super) struct SaidCall {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Finish {
+    /// It was done, or met a text to stop at.
     Stop,
+    /// The cap, or the window, was reached.
     Length,
+    /// It waits for results of its calls.
     ToolCalls,
+    /// Somebody's rules forbade more.
     ContentFilter,
 }
 
@@ -129,6 +136,7 @@ impl<'a> Delta<'a> {
         Self { role: Some("assistant"), content: Some(""), tool_calls: None }
     }
 
+    /// More text.
     pub fn text(text: &'a str) -> Self {
         Self { content: Some(text), ..Self::default() }
     }
@@ -148,6 +156,7 @@ impl<'a> Delta<'a> {
     }
 }
 
+/// A piece of a call: the first one names it, the others only go on.
 #[derive(Debug, Serialize)]
 pub(super) struct CallDelta<'a> {
     index: u64,
@@ -158,6 +167,7 @@ pub(super) struct CallDelta<'a> {
     function: FunctionDelta<'a>,
 }
 
+/// The function's name, once, and a piece of its arguments.
 #[derive(Debug, Serialize)]
 struct FunctionDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -194,6 +204,10 @@ pub(super) fn error_frame(message: &str) -> Bytes {
     frame(&serde_json::to_vec(&Body { error }).unwrap_or_default())
 }
 
+/// ```json
+/// {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m",
+///  "choices":[{"index":0,"delta":{"content":"Hi"},"logprobs":null,"finish_reason":null}]}
+/// ```
 #[derive(Serialize)]
 struct Chunk<'a> {
     id: &'a str,
@@ -205,6 +219,7 @@ struct Chunk<'a> {
     usage: Option<WireUsage>,
 }
 
+/// The one choice of a chunk; `()` is written as null.
 #[derive(Serialize)]
 struct ChunkChoice<'a> {
     index: u64,
@@ -213,6 +228,12 @@ struct ChunkChoice<'a> {
     finish_reason: Option<Finish>,
 }
 
+/// ```json
+/// {"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m",
+///  "choices":[{"index":0,"message":{"role":"assistant","content":"Hi","refusal":null},
+///    "logprobs":null,"finish_reason":"stop"}],
+///  "usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4, … }}
+/// ```
 #[derive(Serialize)]
 struct Completion<'a> {
     id: &'a str,
@@ -223,6 +244,7 @@ struct Completion<'a> {
     usage: Option<WireUsage>,
 }
 
+/// The one choice of a whole answer.
 #[derive(Serialize)]
 struct CompletionChoice<'a> {
     index: u64,
@@ -231,15 +253,18 @@ struct CompletionChoice<'a> {
     finish_reason: Finish,
 }
 
+/// What was said.
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
     content: Option<&'a String>,
+    /// OpenAI's own way to refuse; others end with `content_filter`.
     refusal: (),
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_calls: Option<Vec<WireCall<'a>>>,
 }
 
+/// A whole call.
 #[derive(Serialize)]
 struct WireCall<'a> {
     id: &'a str,
@@ -264,12 +289,15 @@ struct WireUsage {
     completion_tokens_details: CompletionDetails,
 }
 
+/// What is inside the input.
 #[derive(Serialize)]
 struct PromptDetails {
     cached_tokens: u64,
+    /// Both lifetimes together.
     cache_write_tokens: u64,
 }
 
+/// What is inside the output.
 #[derive(Serialize)]
 struct CompletionDetails {
     reasoning_tokens: u64,

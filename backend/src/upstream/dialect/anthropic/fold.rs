@@ -3,6 +3,15 @@
 //! Refuses to know bytes and lines. The one idea: an event is known by the `type` in its data;
 //! one that is not known is passed over with whatever usage it carries, because only
 //! `message_start` and `message_delta` report.
+//!
+//! ```text
+//! message_start        role; input and caches exactly, output provisionally
+//! content_block_start  the begin of a text or a call
+//! content_block_delta  more of it
+//! message_delta        why it ended; the output so far, which then is all of it
+//! message_stop         the end; what follows does not count
+//! ping, error          anywhere
+//! ```
 
 use std::borrow::Cow;
 
@@ -26,6 +35,7 @@ pub(in super::super) struct Fold {
 }
 
 impl Fold {
+    /// Takes one event and adds what it says in the OpenAI shape.
     pub fn event(
         &mut self,
         data: &[u8],
@@ -67,6 +77,7 @@ impl Fold {
         Ok(())
     }
 
+    /// A block begins: a text that may have a first piece, or a call that is named.
     fn block_start(
         &mut self,
         event: &Event<'_>,
@@ -91,6 +102,7 @@ impl Fold {
         Ok(())
     }
 
+    /// A block goes on.
     fn block_delta(
         &mut self,
         event: &Event<'_>,
@@ -133,6 +145,7 @@ impl Fold {
     }
 }
 
+/// Forwards a piece of text, if there is any.
 fn say(text: Option<&str>, head: &Head, progress: &mut Progress) {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return };
     progress.deliver(text.len() as u64);
@@ -144,6 +157,7 @@ fn part<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> serde_json::Result
     raw.map_or(Ok(None), |raw| serde_json::from_str(raw.get()))
 }
 
+/// Any event; which fields it has depends on its `type`.
 #[derive(Deserialize)]
 struct Event<'a> {
     #[serde(rename = "type", borrow)]
@@ -156,6 +170,7 @@ struct Event<'a> {
     error: Option<&'a RawValue>,
 }
 
+/// The message of `message_start`.
 #[derive(Deserialize)]
 struct Started<'a> {
     id: Option<String>,
@@ -164,12 +179,14 @@ struct Started<'a> {
     usage: Option<&'a RawValue>,
 }
 
+/// The delta of `message_delta`.
 #[derive(Deserialize)]
 struct MessageDelta<'a> {
     #[serde(borrow)]
     stop_reason: Option<Cow<'a, str>>,
 }
 
+/// The delta of `content_block_delta`.
 #[derive(Deserialize)]
 struct BlockDelta<'a> {
     #[serde(rename = "type", borrow)]

@@ -11,7 +11,9 @@ use crate::upstream::dialect::credible;
 /// A report, or the fields of several, each as it was last stated.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct WireUsage {
+    /// Without either cache class.
     input_tokens: Option<u64>,
+    /// All output, thinking included.
     output_tokens: Option<u64>,
     cache_read_input_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
@@ -20,17 +22,20 @@ pub(super) struct WireUsage {
     iterations: Option<Vec<Iteration>>,
 }
 
+/// How long what was written to the cache is kept; stands only in whole reports.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Lifetimes {
     ephemeral_5m_input_tokens: Option<u64>,
     ephemeral_1h_input_tokens: Option<u64>,
 }
 
+/// What is inside the output.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct OutputDetails {
     thinking_tokens: Option<u64>,
 }
 
+/// One of the calls to a model that an answer took.
 #[derive(Clone, Debug, Deserialize)]
 struct Iteration {
     r#type: Option<String>,
@@ -109,6 +114,7 @@ impl WireUsage {
 }
 
 impl Iteration {
+    /// Adds its counts to those of the answer.
     fn add_to(&self, usage: &mut Usage) {
         let add = |sum: &mut u64, count: Option<u64>| *sum = sum.saturating_add(count.unwrap_or(0));
         add(&mut usage.input_uncached, self.input_tokens);

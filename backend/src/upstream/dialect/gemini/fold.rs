@@ -11,12 +11,16 @@ use crate::upstream::dialect::stream::{Progress, StreamError};
 /// The state of one stream.
 #[derive(Debug, Default)]
 pub(in super::super) struct Fold {
+    /// The first chunk came, and with it the role went out.
     has_role: bool,
+    /// Calls so far; the next one gets this number.
     calls: u64,
+    /// The last report counts the output, too.
     is_report_whole: bool,
 }
 
 impl Fold {
+    /// Takes one chunk and adds what it says in the OpenAI shape.
     pub fn event(
         &mut self,
         data: &[u8],
@@ -49,6 +53,7 @@ impl Fold {
             self.part(part, head, progress);
         }
         if let Some(finish) = finish {
+            // There is no reason of its own for a call.
             let finish = match finish {
                 Finish::Stop if self.calls > 0 => Finish::ToolCalls,
                 finish => finish,
@@ -60,6 +65,7 @@ impl Fold {
         Ok(())
     }
 
+    /// Forwards a part; shown reasoning is only counted, it has no place there.
     fn part(&mut self, part: AnsweredPart<'_>, head: &Head, progress: &mut Progress) {
         let text = part.text.unwrap_or_default();
         if let Some(call) = part.function_call {

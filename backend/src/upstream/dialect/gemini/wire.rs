@@ -23,6 +23,7 @@ pub(super) struct Answered<'a> {
     pub error: Option<&'a RawValue>,
 }
 
+/// One of the answers; a finish stands on its last chunk.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Candidate<'a> {
@@ -31,12 +32,14 @@ struct Candidate<'a> {
     finish_reason: Option<String>,
 }
 
+/// What it says; a filter may leave it without parts.
 #[derive(Deserialize)]
 struct Content<'a> {
     #[serde(borrow)]
     parts: Option<Vec<AnsweredPart<'a>>>,
 }
 
+/// Why there is no answer at all: a blocked prompt is a 200.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Feedback {
@@ -54,6 +57,7 @@ pub(super) struct AnsweredPart<'a> {
     pub function_call: Option<AnsweredCall<'a>>,
 }
 
+/// A call that the model makes.
 #[derive(Deserialize)]
 pub(super) struct AnsweredCall<'a> {
     id: Option<String>,
@@ -132,13 +136,17 @@ impl<'a> Answered<'a> {
     }
 }
 
+/// `{"promptTokenCount":7,"candidatesTokenCount":3,"thoughtsTokenCount":2,"totalTokenCount":12}`
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WireUsage {
+    /// All input, what was cached included.
     prompt_token_count: Option<u64>,
+    /// Output that can be seen.
     candidates_token_count: Option<u64>,
     thoughts_token_count: Option<u64>,
     cached_content_token_count: Option<u64>,
+    /// What the provider's own tools fed back: input beside the prompt.
     tool_use_prompt_token_count: Option<u64>,
     total_token_count: Option<u64>,
 }

@@ -24,6 +24,7 @@ mod problem;
 mod read;
 mod router;
 
+pub use docs::documents;
 pub use problem::Problem;
 
 /// What the doors reach; cheap to clone.

@@ -307,6 +307,32 @@ mod tests {
         Heard { reader, frames, error }
     }
 
+    #[test]
+    fn the_command_line_is_read() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: SimulateArgs,
+        }
+        let read = |text: &str| {
+            let words = std::iter::once("simulate").chain(text.split_whitespace());
+            <Line as clap::Parser>::try_parse_from(words).map(|line| Config::from(line.args))
+        };
+        let config = read("").unwrap();
+        assert_eq!((config.dialect, config.address.port()), (Dialect::Openai, 0));
+        let config = read(
+            "--dialect gemini --port 8102 --bind 0.0.0.0 --latency 20ms --chunk-delay 5ms \
+             --price gpt-4=30,60 --price *=1,2 --fault reset:0.1 --fault slow:2s --seed 7",
+        )
+        .unwrap();
+        assert_eq!(config.address.to_string(), "0.0.0.0:8102");
+        assert_eq!((config.prices.len(), config.faults.len(), config.seed), (2, 2, 7));
+        assert_eq!(config.latency, Duration::from_millis(20));
+        for wrong in ["--dialect klingon", "--price gpt-4", "--fault boom", "--latency fast"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
     #[tokio::test]
     async fn whole_answers_are_billed_as_reported() {
         for dialect in DIALECTS {

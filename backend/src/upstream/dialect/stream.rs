@@ -214,3 +214,108 @@ pub(super) fn text_bytes(raw: &RawValue) -> u64 {
 
 /// Most characters of a provider's error that are shown to the caller.
 const REPORTED_LENGTH_MAX: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tollgate_shared::body::Body;
+
+    use super::super::{Shape, answer, input_bound, rows};
+    use super::*;
+
+    const DIALECTS: [Dialect; 3] = [Dialect::Openai, Dialect::Anthropic, Dialect::Gemini];
+
+    /// A good stream of each dialect, for mutations to spoil.
+    fn good(dialect: Dialect) -> String {
+        match dialect {
+            Dialect::Openai => rows::events(&[
+                r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#,
+                r#"{"choices":[{"delta":{"content":"hé"}}]}"#,
+                r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#,
+                r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}"#,
+                "[DONE]",
+            ]),
+            Dialect::Anthropic => rows::events(&[
+                r#"{"type":"message_start","message":{"usage":{"input_tokens":7,"output_tokens":1}}}"#,
+                r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f"}}"#,
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+                r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"hé"}}"#,
+                r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":3}}"#,
+                r#"{"type":"message_stop"}"#,
+            ]),
+            Dialect::Gemini => rows::events(&[
+                r#"{"candidates":[{"content":{"parts":[{"text":"hé"}]}}],"usageMetadata":{"promptTokenCount":7}}"#,
+                r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":3}}"#,
+            ]),
+        }
+    }
+
+    /// Everything that can be seen of a stream that was read in these pieces.
+    fn seen<'a>(
+        dialect: Dialect,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+    ) -> (Vec<Bytes>, String) {
+        let mut reader = StreamReader::new(dialect, &rows::stamp());
+        let mut frames = Vec::new();
+        let mut end = Ok(());
+        for piece in pieces {
+            end = end.and_then(|()| reader.push(piece, &mut frames));
+        }
+        end = end.and_then(|()| reader.end(&mut frames));
+        let usage = (reader.usage(), reader.partial_usage(), reader.delivered_bytes());
+        (frames, format!("{end:?} {usage:?} {}", reader.is_complete()))
+    }
+
+    proptest! {
+        #[test]
+        fn a_spoilt_stream_reads_the_same_in_any_pieces(
+            dialect in prop::sample::select(&DIALECTS[..]),
+            spoilt in prop::collection::vec((0_usize..800, any::<u8>()), 0..6),
+            length in 0_usize..800,
+            size in 1_usize..90,
+        ) {
+            let mut bytes = good(dialect).into_bytes();
+            for (at, byte) in spoilt {
+                if let Some(old) = bytes.get_mut(at) {
+                    *old = byte;
+                }
+            }
+            bytes.truncate(length);
+            prop_assert_eq!(
+                seen(dialect, [bytes.as_slice()]),
+                seen(dialect, bytes.chunks(size))
+            );
+        }
+
+        #[test]
+        fn a_cut_stream_has_no_final_usage_unless_all_of_it_was_reported(
+            dialect in prop::sample::select(&DIALECTS[..]),
+            length in 0_usize..800,
+        ) {
+            let text = good(dialect);
+            let bytes = &text.as_bytes()[..length.min(text.len())];
+            let mut reader = StreamReader::new(dialect, &rows::stamp());
+            let mut frames = Vec::new();
+            reader.push(bytes, &mut frames).unwrap();
+            if let Some(usage) = reader.usage() {
+                prop_assert_eq!(usage, Usage::plain(7, 3));
+            }
+            if reader.is_complete() {
+                prop_assert!(reader.usage().is_some());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_a_reader_panic(
+            dialect in prop::sample::select(&DIALECTS[..]),
+            text in r#"(\{|\}|\[|\]|:|,|"(choices|usage|content|candidates|parts|messages|type|n|text)"|"|\\u|é|1|-1|1e9|null|true|data: |\n){0,40}"#,
+        ) {
+            drop(answer(dialect, &rows::stamp(), text.as_bytes()));
+            drop(seen(dialect, [format!("data: {text}\n\n").as_bytes()]));
+            if let Ok(payload) = Body::parse(text.as_bytes()) {
+                drop(Shape::of(&payload));
+                prop_assert!(input_bound(&payload, 10) >= 10);
+            }
+        }
+    }
+}

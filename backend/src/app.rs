@@ -113,6 +113,11 @@ impl Backend {
     }
 }
 
+/// Another process works on the same files.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is in use by another backend; stop it, or choose another --data-dir")]
+pub struct InUse(pub std::path::PathBuf);
+
 /// Ledger, projections, registry: recovered, before anyone can ask.
 async fn furnish(
     config: &Config,
@@ -174,10 +179,7 @@ fn open_data_dir(data_dir: &Path) -> anyhow::Result<File> {
     let lock =
         File::create(&path).with_context(|| format!("failed to make `{}`", path.display()))?;
     if lock.try_lock().is_err() {
-        bail!(
-            "`{}` is in use by another backend; stop it, or choose another --data-dir",
-            data_dir.display()
-        );
+        return Err(InUse(data_dir.to_owned()).into());
     }
     Ok(lock)
 }

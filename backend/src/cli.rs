@@ -6,8 +6,9 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::Backend;
+use crate::app::{Backend, InUse};
 use crate::config::{Config, ServeArgs};
+use crate::store::StoreError;
 use crate::{simulate, telemetry};
 
 #[derive(Debug, Parser)]
@@ -29,7 +30,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
 }
 
-/// Runs the command line. Exit codes: 0 done, 1 failed, 2 wrong arguments.
+/// Runs the command line. Exit codes: 0 done, 1 failed, 2 wrong arguments, 3 the ledger cannot be
+/// believed, 4 the data directory is in use, 5 the ledger is newer than this program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -79,5 +81,11 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
 
 fn complain(error: &anyhow::Error) -> ExitCode {
     eprintln!("tollgated: {error:#}");
-    ExitCode::FAILURE
+    let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
+    match store {
+        _ if error.is::<InUse>() => ExitCode::from(4),
+        Some(StoreError::Newer { .. }) => ExitCode::from(5),
+        Some(StoreError::Corrupt(_)) => ExitCode::from(3),
+        _ => ExitCode::FAILURE,
+    }
 }

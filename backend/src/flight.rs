@@ -311,6 +311,7 @@ fn order(
         need,
         smallest,
         input_bound,
+        choices: request.shape.choices,
         body_hash: request.body_hash.clone(),
         first: number.is_none(),
         card: Arc::clone(&entry.card),

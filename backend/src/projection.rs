@@ -51,6 +51,8 @@ pub struct Projection {
     told_at: HashMap<RunId, Instant>,
     checkpoint_at: Instant,
     retry_at: Instant,
+    /// Runs whose files end as they should and are yet to be compared whole.
+    to_compare: Vec<RunId>,
 }
 
 impl Views {
@@ -136,6 +138,7 @@ impl Projection {
                 tracing::error!(run.id = %run.id, %error, "receipts on disk are behind the ledger");
             }
         }
+        let to_compare = runs.iter().filter(|run| run.seq > 0).map(|run| run.id.clone()).collect();
         let now = Instant::now();
         let mut projection = Self {
             views,
@@ -147,6 +150,7 @@ impl Projection {
             told_at: HashMap::new(),
             checkpoint_at: now,
             retry_at: now,
+            to_compare,
         };
         for run in projection.dirty.values() {
             if run.level > Level::Ok {
@@ -286,8 +290,26 @@ impl Projection {
         }
         if instant >= self.retry_at {
             self.retry_at = instant + Duration::from_secs(1);
+            self.compare_some();
             let problems = self.files.catch_up();
             self.views.figures().problems = problems;
+        }
+    }
+
+    /// Compares files of earlier starts with the ledger, byte for byte, a little every second: an
+    /// edit in the middle of one shows nowhere else.
+    fn compare_some(&mut self) {
+        let mut bytes = 0;
+        while bytes < COMPARE_BYTES
+            && let Some(run_id) = self.to_compare.pop()
+        {
+            match self.files.complete(&run_id) {
+                Ok(length) => bytes += length,
+                Err(error) => {
+                    tracing::error!(run.id = %run_id, %error, "receipts could not be compared");
+                    return;
+                }
+            }
         }
     }
 }
@@ -336,6 +358,9 @@ const BUDGET_EVERY: Duration = Duration::from_millis(500);
 
 /// How often the stream carries what the ledger says it all adds up to.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
+/// Bytes of receipt files compared each second after a start.
+const COMPARE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Days that windows look back.
 const DAYS_KEPT: i64 = 7;

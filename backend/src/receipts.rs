@@ -68,7 +68,7 @@ impl ReceiptFiles {
     pub fn catch_up(&mut self) -> Vec<String> {
         for run_id in self.behind.keys().cloned().collect::<Vec<_>>() {
             match self.complete(&run_id) {
-                Ok(()) => {
+                Ok(_) => {
                     tracing::info!(run.id = %run_id, "receipts on disk are complete again");
                     self.behind.remove(&run_id);
                 }
@@ -80,8 +80,8 @@ impl ReceiptFiles {
         self.behind.values().cloned().collect()
     }
 
-    /// Makes a run's file equal to the ledger: completes it, or puts it right.
-    pub fn complete(&mut self, run_id: &RunId) -> Result<(), FileError> {
+    /// Makes a run's file equal to the ledger: completes it, or puts it right. Answers its length.
+    pub fn complete(&mut self, run_id: &RunId) -> Result<u64, FileError> {
         let lines = self.reader.lines(run_id, Page::default())?;
         let mut wanted = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
         for line in lines {
@@ -94,14 +94,17 @@ impl ReceiptFiles {
         let found = read_plain(&path).map_err(wrap)?.unwrap_or_default();
         if wanted.as_bytes().starts_with(&found) {
             let missing = &wanted.as_bytes()[found.len()..];
-            open_plain(&path).and_then(|mut file| file.write_all(missing)).map_err(wrap)?;
+            if !missing.is_empty() {
+                open_plain(&path).and_then(|mut file| file.write_all(missing)).map_err(wrap)?;
+            }
         } else {
             self.set_aside(run_id, &found).map_err(wrap)?;
             let fresh = path.with_extension("jsonl.new");
             fs::write(&fresh, &wanted).and_then(|()| fs::rename(&fresh, &path)).map_err(wrap)?;
         }
-        self.lengths.insert(run_id.clone(), wanted.len() as u64);
-        Ok(())
+        let length = wanted.len() as u64;
+        self.lengths.insert(run_id.clone(), length);
+        Ok(length)
     }
 
     /// Whether a run's file ends in this hash, so that it need not be read whole at start.
@@ -129,7 +132,7 @@ impl ReceiptFiles {
         let length = fs::symlink_metadata(&path)
             .map_or(0, |meta| if meta.is_file() { meta.len() } else { u64::MAX });
         if length != expected || (expected == 0 && !self.costs.is_dir()) {
-            return self.complete(run_id);
+            return self.complete(run_id).map(drop);
         }
         let mut text = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
         for line in lines {

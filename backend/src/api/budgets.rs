@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::Body as HttpBody;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use tollgate_shared::api::{BudgetList, BudgetRequest, BudgetView, RunList, RunView};
@@ -24,7 +24,7 @@ pub(super) struct SetQuery {
 /// `POST /budget`: by query or by body. Raising it unblocks at once.
 pub(super) async fn set(
     State(rooms): State<Rooms>,
-    Query(query): Query<SetQuery>,
+    read::Query(query): read::Query<SetQuery>,
     headers: HeaderMap,
     body: HttpBody,
 ) -> Result<Json<BudgetView>, Problem> {
@@ -52,7 +52,7 @@ pub(super) async fn set(
 /// `GET /budget/{run_id}`.
 pub(super) async fn show(
     State(rooms): State<Rooms>,
-    Path(run_id): Path<String>,
+    read::Segment(run_id): read::Segment,
 ) -> Result<Json<BudgetView>, Problem> {
     let run = find(&rooms, &run_id).await?;
     Ok(Json(rooms.views.budget(&run, clock::now())))

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use axum::Json;
+use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
 use tollgate_shared::api::{Health, StreamStats};
 use tollgate_shared::event::{Event, Ping};
 
-use crate::api::Rooms;
+use crate::api::{Rooms, read};
 use crate::clock;
 use crate::hub::{Hub, Next, text_of};
 
@@ -24,7 +24,7 @@ pub(super) struct Resume {
 /// `GET /events`: hello, then a snapshot or what was missed, then events as they come.
 pub(super) async fn subscribe(
     State(rooms): State<Rooms>,
-    Query(resume): Query<Resume>,
+    read::Query(resume): read::Query<Resume>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
     // Consoles only listen; what they send is bounded to next to nothing.

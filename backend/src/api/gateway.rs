@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::{Body as HttpBody, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -52,8 +52,8 @@ pub(super) struct ReceiptQuery {
 /// `GET /receipts/{run_id}`: all of them unless `limit`; each exactly as in its file.
 pub(super) async fn receipts(
     State(rooms): State<Rooms>,
-    Path(run_id): Path<String>,
-    Query(query): Query<ReceiptQuery>,
+    read::Segment(run_id): read::Segment,
+    read::Query(query): read::Query<ReceiptQuery>,
 ) -> Result<Json<ReceiptList>, Problem> {
     let run_id = budgets::find(&rooms, &run_id).await?.id;
     let all = Page::default();
@@ -83,7 +83,7 @@ pub(super) struct MetricsQuery {
 /// `GET /metrics`: JSON of a window, or Prometheus text.
 pub(super) async fn metrics(
     State(rooms): State<Rooms>,
-    Query(query): Query<MetricsQuery>,
+    read::Query(query): read::Query<MetricsQuery>,
 ) -> Result<Response, Problem> {
     let kind = match query.window.as_deref() {
         Some("minute") => WindowKind::Minute,

@@ -1,8 +1,11 @@
 //! Reading requests strictly: bounded bodies, path names, versions.
 
 use axum::body::{Body as HttpBody, to_bytes};
+use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 use tollgate_shared::body::{Body, parsed};
 
 use crate::api::Problem;
@@ -13,6 +16,34 @@ pub(super) async fn object(body: HttpBody) -> Result<Body, Problem> {
         Problem::new(413, "body_too_large", format!("the body is larger than {BODY_MAX} bytes"))
     })?;
     Ok(Body::parse(&bytes)?)
+}
+
+/// The query of a URL; a mistake in it has the one error shape.
+pub(super) struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(error) => Err(Problem::new(422, "invalid_query", error.body_text())),
+        }
+    }
+}
+
+/// The one variable part of a path; a mistake in it has the one error shape.
+pub(super) struct Segment(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<String>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(text)) => Ok(Self(text)),
+            Err(error) => Err(Problem::new(400, "invalid_path", error.body_text())),
+        }
+    }
 }
 
 /// A name from the path or the query.

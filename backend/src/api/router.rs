@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body as HttpBody;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -47,7 +47,7 @@ pub(super) struct ListQuery {
 /// `GET /providers`: active ones; `?status=all` shows the rest.
 pub(super) async fn list(
     State(rooms): State<Rooms>,
-    Query(query): Query<ListQuery>,
+    read::Query(query): read::Query<ListQuery>,
 ) -> Result<Json<ProviderList>, Problem> {
     let all = match query.status.as_deref() {
         None | Some("active") => false,
@@ -73,7 +73,7 @@ pub(super) async fn list(
 /// `GET /providers/{name}`, also when it is inactive.
 pub(super) async fn show(
     State(rooms): State<Rooms>,
-    Path(name): Path<String>,
+    read::Segment(name): read::Segment,
 ) -> Result<Json<ProviderView>, Problem> {
     let name: ProviderName = read::name("name", &name)?;
     let snapshot = rooms.gateway.registry.snapshot();
@@ -84,7 +84,7 @@ pub(super) async fn show(
 /// `DELETE /providers/{name}`: it becomes inactive; doing it twice is the same.
 pub(super) async fn remove(
     State(rooms): State<Rooms>,
-    Path(name): Path<String>,
+    read::Segment(name): read::Segment,
     headers: HeaderMap,
 ) -> Result<Json<ProviderView>, Problem> {
     let name: ProviderName = read::name("name", &name)?;
@@ -96,7 +96,7 @@ pub(super) async fn remove(
 /// `POST /providers/{name}/circuit`: `{"state":"open","reason":"maintenance","for_s":600}`.
 pub(super) async fn force_circuit(
     State(rooms): State<Rooms>,
-    Path(name): Path<String>,
+    read::Segment(name): read::Segment,
     body: HttpBody,
 ) -> Result<Json<ProviderView>, Problem> {
     let name: ProviderName = read::name("name", &name)?;

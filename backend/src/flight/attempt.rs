@@ -87,7 +87,7 @@ impl Attempt<'_> {
             payload: &self.request.payload,
             model: &provider.upstream_model,
             cap: hold.cap(),
-            output_at_most: hold.bound().output_tokens(),
+            output_at_most: provider.output_at_most(hold.bound().input_tokens()),
             stream: self.request.shape.stream,
         };
         let outgoing = match dialect::outgoing(provider.dialect, &provider.endpoint, &ask) {
@@ -193,7 +193,7 @@ impl Attempt<'_> {
             flags.push("usage_missing".into());
         }
         Ending {
-            outcome: Outcome::Posted { cost: cost.total(), uncertain: Default::default() },
+            outcome: Outcome::posted(cost.total()),
             status: Some(self.status()),
             usage,
             usage_source,
@@ -221,7 +221,7 @@ impl Attempt<'_> {
             (Money::Void, _) => Ending::voided(word, latency_ms),
             (Money::Unknown, _) => Ending::unknown(&hold, word, latency_ms),
             (Money::PostHold, _) => Ending {
-                outcome: Outcome::Posted { cost: hold.amount(), uncertain: Default::default() },
+                outcome: Outcome::posted(hold.amount()),
                 status: Some(Status::Error),
                 ..Ending::unknown(&hold, word, latency_ms)
             },
@@ -260,7 +260,7 @@ impl Attempt<'_> {
             ..Cost::default()
         };
         Ending {
-            outcome: Outcome::Posted { cost: cost.total(), uncertain: Default::default() },
+            outcome: Outcome::posted(cost.total()),
             status: Some(Status::Error),
             usage,
             cost,

@@ -27,6 +27,8 @@ pub struct Order {
     pub smallest: Usd,
     /// The most input it can have, in tokens.
     pub input_bound: u64,
+    /// How many answers are asked for, each of them up to the cap.
+    pub choices: u64,
     /// Fingerprint of the body; `None` where the caller gave no request id to deduplicate by.
     pub body_hash: Option<String>,
     /// Whether this is the request's first attempt; later ones ride on its ticket.

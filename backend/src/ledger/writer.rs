@@ -8,6 +8,7 @@ use tollgate_shared::budget::{Books, BudgetChange, OpenHold, Outcome, Run};
 use tollgate_shared::id::{PriceId, RequestId, RunId};
 use tollgate_shared::receipt::Receipt;
 use tollgate_shared::time::Timestamp;
+use tollgate_shared::usage::UsageSource;
 
 use crate::clock;
 use crate::ledger::hold::WeakLedger;
@@ -83,7 +84,8 @@ impl Writer {
             let ending = recovered(&receipt);
             writer.settle(receipt, ending, None)?;
         }
-        writer.finish()?;
+        // Told to nobody: projections begin with what the store holds, and this is in it.
+        drop(writer.finish()?);
         Ok(writer)
     }
 
@@ -103,7 +105,11 @@ impl Writer {
                 }
             }
             self.serve_parked()?;
-            self.finish()?;
+            let told = self.finish()?;
+            if !told.is_empty() {
+                // A projection that is gone catches up from the store when it starts again.
+                self.told.send(told).ok();
+            }
         }
         Ok(())
     }
@@ -125,8 +131,9 @@ impl Writer {
         }
     }
 
-    /// Writes what the group changed, commits, and lets the answers leave.
-    fn finish(&mut self) -> Result<(), StoreError> {
+    /// Writes what the group changed, commits, and lets the answers leave. What is to be told
+    /// comes back.
+    fn finish(&mut self) -> Result<Vec<Told>, StoreError> {
         let group = std::mem::take(&mut self.group);
         let mut told = group.told;
         for run_id in group.dirty {
@@ -140,11 +147,7 @@ impl Writer {
         for answer in group.answers {
             answer(&self.books);
         }
-        // A projection that is gone catches up from the store when it starts again.
-        if !told.is_empty() {
-            self.told.send(told).ok();
-        }
-        Ok(())
+        Ok(told)
     }
 
     fn settle(
@@ -153,11 +156,12 @@ impl Writer {
         ending: Ending,
         reply: Option<oneshot::Sender<Settlement>>,
     ) -> Result<(), StoreError> {
+        let outcome = beyond_bound(&receipt, &ending);
         let settled = self
             .books
-            .settle(&receipt.attempt_id, ending.outcome, self.now)
+            .settle(&receipt.attempt_id, outcome, self.now)
             .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let state = match ending.outcome {
+        let state = match outcome {
             Outcome::Posted { .. } => "posted",
             Outcome::Voided => "voided",
             Outcome::Unknown => "unknown",
@@ -170,7 +174,8 @@ impl Writer {
             receipt.flags.push("bound_violation".into());
             tracing::error!(run.id = %settled.run_id, provider.name = %receipt.provider,
                 charged = %settled.charged, held = %settled.held,
-                "a bill was larger than its hold: the run is frozen");
+                input_tokens = receipt.input_tokens, output_tokens = receipt.output_tokens,
+                "a provider went beyond what was held: the run is frozen");
         }
         self.store.settle_attempt(&receipt, state, self.now)?;
         if has_receipt {
@@ -264,6 +269,21 @@ impl Writer {
     fn tick(&mut self) {
         let next = Timestamp::from_micros(self.now.micros() + 1);
         self.now = clock::now().max(next);
+    }
+}
+
+/// The outcome, marked where the provider reports more than the attempt's bound: the draft's
+/// usage is the most that the cap and the window allow.
+fn beyond_bound(draft: &Receipt, ending: &Ending) -> Outcome {
+    let beyond = ending.usage_source == UsageSource::Reported
+        && draft.cap.is_some()
+        && (ending.usage.output_tokens() > draft.output_tokens
+            || ending.usage.input_tokens() > draft.input_tokens);
+    match ending.outcome {
+        Outcome::Posted { cost, uncertain, .. } => {
+            Outcome::Posted { cost, uncertain, beyond_bound: beyond }
+        }
+        other => other,
     }
 }
 

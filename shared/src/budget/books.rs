@@ -105,11 +105,20 @@ pub enum Outcome {
         cost: Usd,
         /// What may still be billed on top.
         uncertain: Usd,
+        /// More was used than the cap or the window allows, whatever it cost.
+        beyond_bound: bool,
     },
     /// There is proof that nothing was billed.
     Voided,
     /// Nobody knows; the hold stays.
     Unknown,
+}
+
+impl Outcome {
+    /// A bill that is known.
+    pub const fn posted(cost: Usd) -> Self {
+        Self::Posted { cost, uncertain: Usd::ZERO, beyond_bound: false }
+    }
 }
 
 /// What a settlement did.
@@ -121,7 +130,8 @@ pub struct Settled {
     pub held: Usd,
     /// What the run is charged now: the cost, the hold, or nothing.
     pub charged: Usd,
-    /// The bill was larger than the hold: the provider broke its word, and the run is frozen.
+    /// The bill was larger than the hold, or more was used than the cap allows: the provider broke
+    /// its word, and the run is frozen.
     pub violation: bool,
     /// The level before and after, where it changed.
     pub crossed: Option<(Level, Level)>,
@@ -265,7 +275,7 @@ impl Books {
             self.holds.remove(attempt_id).ok_or_else(missing)?;
         let run = self.runs.get_mut(&run_id).ok_or_else(missing)?;
         let charged = match outcome {
-            Outcome::Posted { cost, uncertain } => {
+            Outcome::Posted { cost, uncertain, .. } => {
                 run.account.post(held, cost);
                 run.uncertain += uncertain;
                 cost
@@ -279,7 +289,8 @@ impl Books {
                 held
             }
         };
-        let violation = charged > held;
+        let beyond_bound = matches!(outcome, Outcome::Posted { beyond_bound: true, .. });
+        let violation = charged > held || beyond_bound;
         if violation && run.account.limit.is_some() && run.state == RunState::Open {
             run.state = RunState::Frozen;
             run.version += 1;
@@ -397,7 +408,7 @@ mod tests {
         books.set_budget(&budget("r", 1_000), T0).unwrap();
         let held = request(1, "r", 10);
         books.hold(&held, T0).unwrap();
-        let outcome = Outcome::Posted { cost: Usd::from_picos(111), uncertain: Usd::ZERO };
+        let outcome = Outcome::posted(Usd::from_picos(111));
         let settled = books.settle(&held.attempt_id, outcome, T0).unwrap();
         assert!(settled.violation);
         assert_eq!(books.run(&settled.run_id).unwrap().state, RunState::Frozen);

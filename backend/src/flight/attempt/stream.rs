@@ -194,7 +194,7 @@ impl Stream<'_, '_> {
         let charged = cost.total().min(hold.amount());
         let uncertain = (hold.amount() - charged).or_zero();
         Ending {
-            outcome: Outcome::Posted { cost: charged, uncertain },
+            outcome: Outcome::Posted { cost: charged, uncertain, beyond_bound: false },
             status: Some(Status::CutOff),
             usage,
             usage_source: UsageSource::Counted,

@@ -114,8 +114,9 @@ impl Writer {
         receipt.cost_usd = granted.grant.amount;
         receipt.cost.hold = granted.grant.amount;
         receipt.usage.input_uncached = order.input_bound;
-        receipt.usage.output_visible = granted.grant.cap;
-        (receipt.input_tokens, receipt.output_tokens) = (order.input_bound, granted.grant.cap);
+        receipt.usage.output_visible = granted.grant.cap.saturating_mul(order.choices);
+        receipt.input_tokens = receipt.usage.input_tokens();
+        receipt.output_tokens = receipt.usage.output_tokens();
         receipt.cap_source = granted.grant.source;
         receipt.cap = (granted.grant.source != CapSource::None).then_some(granted.grant.cap);
         if granted.new_agent {

@@ -20,12 +20,15 @@
 //! | [`theme`], [`text`], [`format`] | colours by role, outside text made safe, numbers with units |
 //! | [`feed`], [`client`] | the event stream, and requests |
 //! | [`term`], [`console`] | the terminal, and the loop that joins all of it |
+//! | `embedded` | a backend in this process: the demo, and a first run |
 //! | [`shot`], [`picture`] | a picture of the console, as text or SVG |
 
 pub mod action;
 pub mod amount;
 pub mod client;
 pub mod console;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 pub mod feed;
 pub mod filter;
 pub mod format;

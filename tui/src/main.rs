@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tollgate_tui::console::{self, ConsoleOptions, FPS_DEFAULT};
+#[cfg(not(feature = "embedded"))]
+use tollgate_tui::console;
+use tollgate_tui::console::{ConsoleOptions, FPS_DEFAULT};
 use tollgate_tui::model::Screen;
 use tollgate_tui::shot::{self, ShotOptions};
 use tollgate_tui::theme::{Depth, ThemeChoice};
@@ -25,6 +27,9 @@ struct Cli {
 enum Verb {
     /// Prints a picture of a screen.
     Shot(ShotArgs),
+    /// Backend, three simulated providers, a small synthetic swarm, and the console on top.
+    #[cfg(feature = "embedded")]
+    Demo(tollgate_tui::embedded::DemoArgs),
     /// Prints the key map.
     Keys {
         /// As a Markdown table.
@@ -114,8 +119,22 @@ fn main() -> anyhow::Result<()> {
             }
             runtime()?.block_on(take_shot(args, options))
         }
+        #[cfg(feature = "embedded")]
+        Some(Verb::Demo(args)) => {
+            let options = options(cli.connection)?;
+            backend_runtime()?.block_on(tollgate_tui::embedded::demo(args, options))
+        }
+        #[cfg(feature = "embedded")]
+        None => backend_runtime()?.block_on(tollgate_tui::embedded::open(options(cli.connection)?)),
+        #[cfg(not(feature = "embedded"))]
         None => runtime()?.block_on(console::run(options(cli.connection)?)),
     }
+}
+
+/// A backend in this process wants every core.
+#[cfg(feature = "embedded")]
+fn backend_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

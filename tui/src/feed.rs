@@ -7,5 +7,5 @@ mod delta;
 mod socket;
 
 pub use delta::{Delta, LinkChange};
-pub use socket::{Feed, FeedOptions};
 pub(crate) use socket::clock;
+pub use socket::{Feed, FeedOptions};

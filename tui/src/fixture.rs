@@ -4,20 +4,17 @@
 //! alerts; the same every time. Tests only.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use tollgate_shared::alert::{Alert, AlertState, Severity};
 use tollgate_shared::api::RunView;
 use tollgate_shared::body::Body;
 use tollgate_shared::budget::{CapSource, Level, Mode, RunState};
 use tollgate_shared::circuit::{CircuitState, CircuitView};
-use tollgate_shared::event::{
-    BudgetEvent, Checkpoint, Enforced, Hello, Refused, Second, Snapshot,
-};
+use tollgate_shared::event::{BudgetEvent, Checkpoint, Enforced, Hello, Refused, Second, Snapshot};
 use tollgate_shared::money::Usd;
 use tollgate_shared::price::Cost;
-use tollgate_shared::provider::{
-    ManagedBy, ProviderStatus, ProviderView, Quality, Registration,
-};
+use tollgate_shared::provider::{ManagedBy, ProviderStatus, ProviderView, Quality, Registration};
 use tollgate_shared::receipt::{Decision, Receipt, Status};
 use tollgate_shared::select::Objective;
 use tollgate_shared::time::Timestamp;
@@ -61,6 +58,12 @@ pub fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
 
 /// The connection comes up and the snapshot with it.
 pub fn day() -> Delta {
+    // Made once: tests want it by the hundred.
+    static DAY: LazyLock<Delta> = LazyLock::new(make_day);
+    DAY.clone()
+}
+
+fn make_day() -> Delta {
     let hello = Hello {
         proto: 1,
         epoch: "n1-18f3".into(),
@@ -167,13 +170,19 @@ fn run(line: &RunLine<'_>) -> RunView {
 }
 
 /// Name, model, price in and out per million, p50, p95, SLO, answered, circuit.
-type ProviderLine<'a> =
-    (&'a str, &'a str, [&'a str; 2], [u32; 3], f64, CircuitState);
+type ProviderLine<'a> = (&'a str, &'a str, [&'a str; 2], [u32; 3], f64, CircuitState);
 
 const PROVIDERS: [ProviderLine<'_>; 7] = [
     ("azure-gpt4o", "gpt-4o", ["2.5", "10"], [0, 0, 2_000], 0.0, CircuitState::Open),
     ("mistral-lg", "mistral-large", ["2", "6"], [950, 1_880, 2_000], 0.972, CircuitState::HalfOpen),
-    ("openai-mini", "gpt-4o-mini", ["0.15", "0.6"], [550, 1_320, 1_200], 0.991, CircuitState::Closed),
+    (
+        "openai-mini",
+        "gpt-4o-mini",
+        ["0.15", "0.6"],
+        [550, 1_320, 1_200],
+        0.991,
+        CircuitState::Closed,
+    ),
     ("anthropic-son", "sonnet", ["3", "15"], [1_100, 2_310, 2_500], 0.998, CircuitState::Closed),
     ("openai-gpt4o", "gpt-4o", ["2.5", "10"], [820, 1_640, 2_000], 0.996, CircuitState::Closed),
     ("gemini-flash", "flash", ["0.3", "2.5"], [410, 780, 1_000], 0.999, CircuitState::Closed),
@@ -259,12 +268,13 @@ fn seconds() -> Vec<Second> {
     let start = now().floor_to(1);
     (0..960_i64)
         .map(|index| {
-            let mut second = Second { at: start.plus_millis((index - 960) * 1_000), ..Second::default() };
+            let mut second =
+                Second { at: start.plus_millis((index - 960) * 1_000), ..Second::default() };
             for (place, (run, agent, provider, model, share)) in (0_i64..).zip(SHARES) {
                 // A slow wave for each, and one run that has been three times as fast of late.
                 let wave = 100 + 40 * triangle(index + place * 97, 240 + place * 40) / 100;
                 let surge = if run == "R-207" && index > 840 { 240 } else { 100 };
-                let picos = share * i128::from(wave * surge) * 13_000;
+                let picos = share * i128::from(wave * surge) * 9_100;
                 let sums = Sums {
                     cost_usd: Usd::from_picos(picos),
                     input_tokens: 780,
@@ -308,21 +318,147 @@ type ReceiptLine<'a> =
     (i64, [&'a str; 3], [u64; 2], &'a str, u64, Status, &'a str, Option<&'a str>);
 
 const RECEIPTS: [ReceiptLine<'_>; 15] = [
-    (7, ["R-211", "Triage-1", "anthropic-son"], [10_100, 0], "0.274580", 30_000, Status::Unknown, "no answer in 30 s: at its hold", None),
-    (6, ["R-207", "Worker-CPE-5", "anthropic-son"], [6_900, 880], "0.033870", 2_400, Status::CutOff, "client left: estimate", None),
-    (6, ["R-204", "Crawler-3", "gemini-flash"], [15_000, 240], "0.005106", 390, Status::Success, "cheapest eligible", None),
-    (5, ["R-190", "chat", "openai-gpt4o"], [1_700, 410], "0.008400", 880, Status::Success, "", None),
+    (
+        7,
+        ["R-211", "Triage-1", "anthropic-son"],
+        [10_100, 0],
+        "0.274580",
+        30_000,
+        Status::Unknown,
+        "no answer in 30 s: at its hold",
+        None,
+    ),
+    (
+        6,
+        ["R-207", "Worker-CPE-5", "anthropic-son"],
+        [6_900, 880],
+        "0.033870",
+        2_400,
+        Status::CutOff,
+        "client left: estimate",
+        None,
+    ),
+    (
+        6,
+        ["R-204", "Crawler-3", "gemini-flash"],
+        [15_000, 240],
+        "0.005106",
+        390,
+        Status::Success,
+        "cheapest eligible",
+        None,
+    ),
+    (
+        5,
+        ["R-190", "chat", "openai-gpt4o"],
+        [1_700, 410],
+        "0.008400",
+        880,
+        Status::Success,
+        "",
+        None,
+    ),
     (5, ["R-213", "lint", "local-qwen"], [3_100, 90], "0", 410, Status::Success, "free", None),
-    (5, ["R-207", "Worker-CPE-9", "anthropic-son"], [6_500, 702], "0.030162", 2_270, Status::Success, "", None),
-    (4, ["R-211", "Triage-5", "openai-gpt4o"], [4_400, 1_300], "0.024245", 1_710, Status::Success, "", None),
-    (4, ["R-190", "chat", "openai-gpt4o"], [1_600, 290], "0.007010", 790, Status::Success, "azure circuit open", None),
-    (3, ["R-207", "Worker-CPE-2", "anthropic-son"], [7_000, 950], "0.035256", 2_110, Status::Success, "", None),
-    (3, ["R-212", "Embed-1", "openai-mini"], [8_000, 12], "0.001207", 1_410, Status::Success, "cheapest eligible", None),
-    (2, ["R-209", "Reviewer-4", "openai-gpt4o"], [5_200, 640], "0.019450", 1_920, Status::Success, "mistral-lg half-open", None),
-    (1, ["R-204", "Crawler-1", "gemini-flash"], [14_200, 220], "0.004813", 440, Status::Success, "cheapest eligible", None),
-    (1, ["R-190", "chat", "mistral-lg"], [1_800, 0], "0", 210, Status::Voided, "half-open probe: 429, nothing billed", None),
-    (1, ["R-190", "chat", "openai-gpt4o"], [1_800, 402], "0.007680", 910, Status::Fallback, "mistral-lg 429", Some("mistral-lg")),
-    (0, ["R-207", "Worker-CPE-5", "anthropic-son"], [6_100, 811], "0.030525", 2_480, Status::Success, "2nd cheapest, p95 in SLO", None),
+    (
+        5,
+        ["R-207", "Worker-CPE-9", "anthropic-son"],
+        [6_500, 702],
+        "0.030162",
+        2_270,
+        Status::Success,
+        "",
+        None,
+    ),
+    (
+        4,
+        ["R-211", "Triage-5", "openai-gpt4o"],
+        [4_400, 1_300],
+        "0.024245",
+        1_710,
+        Status::Success,
+        "",
+        None,
+    ),
+    (
+        4,
+        ["R-190", "chat", "openai-gpt4o"],
+        [1_600, 290],
+        "0.007010",
+        790,
+        Status::Success,
+        "azure circuit open",
+        None,
+    ),
+    (
+        3,
+        ["R-207", "Worker-CPE-2", "anthropic-son"],
+        [7_000, 950],
+        "0.035256",
+        2_110,
+        Status::Success,
+        "",
+        None,
+    ),
+    (
+        3,
+        ["R-212", "Embed-1", "openai-mini"],
+        [8_000, 12],
+        "0.001207",
+        1_410,
+        Status::Success,
+        "cheapest eligible",
+        None,
+    ),
+    (
+        2,
+        ["R-209", "Reviewer-4", "openai-gpt4o"],
+        [5_200, 640],
+        "0.019450",
+        1_920,
+        Status::Success,
+        "mistral-lg half-open",
+        None,
+    ),
+    (
+        1,
+        ["R-204", "Crawler-1", "gemini-flash"],
+        [14_200, 220],
+        "0.004813",
+        440,
+        Status::Success,
+        "cheapest eligible",
+        None,
+    ),
+    (
+        1,
+        ["R-190", "chat", "mistral-lg"],
+        [1_800, 0],
+        "0",
+        210,
+        Status::Voided,
+        "half-open probe: 429, nothing billed",
+        None,
+    ),
+    (
+        1,
+        ["R-190", "chat", "openai-gpt4o"],
+        [1_800, 402],
+        "0.007680",
+        910,
+        Status::Fallback,
+        "mistral-lg 429",
+        Some("mistral-lg"),
+    ),
+    (
+        0,
+        ["R-207", "Worker-CPE-5", "anthropic-son"],
+        [6_100, 811],
+        "0.030525",
+        2_480,
+        Status::Success,
+        "2nd cheapest, p95 in SLO",
+        None,
+    ),
 ];
 
 pub fn receipts() -> Vec<Receipt> {
@@ -391,23 +527,60 @@ fn refusal() -> Refused {
 }
 
 fn alerts() -> Vec<Alert> {
-    let alert = |rule: &str, severity, subject: &str, ago_s: i64, (what, then): (&str, &str)| Alert {
-        id: format!("{rule}:{subject}"),
-        severity,
-        subject: subject.into(),
-        rule: rule.into(),
-        since: now().plus_millis(-1_000 * ago_s),
-        what: what.into(),
-        then: then.into(),
-        state: AlertState::Open,
-        acked_by: None,
-    };
+    let alert =
+        |rule: &str, severity, subject: &str, ago_s: i64, (what, then): (&str, &str)| Alert {
+            id: format!("{rule}:{subject}"),
+            severity,
+            subject: subject.into(),
+            rule: rule.into(),
+            since: now().plus_millis(-1_000 * ago_s),
+            what: what.into(),
+            then: then.into(),
+            state: AlertState::Open,
+            acked_by: None,
+        };
     vec![
-        alert("circuit", Severity::Critical, "azure-gpt4o", 252, ("circuit open: 5 × 5xx in a row", "traffic goes to openai-gpt4o")),
-        alert("budget", Severity::Critical, "R-198", 716, ("budget at 100% of $10.00", "new requests are refused until it is raised")),
-        alert("budget", Severity::Warning, "R-207", 16, ("budget at 90% of $50.00", "raise it, or it will block")),
-        alert("slo", Severity::Warning, "openai-mini", 365, ("p95 1.32 s over SLO 1.20 s", "traffic moves when it goes on")),
-        alert("circuit", Severity::Warning, "mistral-lg", 252, ("circuit half-open", "one probe at a time")),
-        alert("budget", Severity::Caution, "R-204", 1_957, ("budget at 75% of $25.00", "requests go on")),
+        alert(
+            "circuit",
+            Severity::Critical,
+            "azure-gpt4o",
+            252,
+            ("circuit open: 5 × 5xx in a row", "traffic goes to openai-gpt4o"),
+        ),
+        alert(
+            "budget",
+            Severity::Critical,
+            "R-198",
+            716,
+            ("budget at 100% of $10.00", "new requests are refused until it is raised"),
+        ),
+        alert(
+            "budget",
+            Severity::Warning,
+            "R-207",
+            16,
+            ("budget at 90% of $50.00", "raise it, or it will block"),
+        ),
+        alert(
+            "slo",
+            Severity::Warning,
+            "openai-mini",
+            365,
+            ("p95 1.32 s over SLO 1.20 s", "traffic moves when it goes on"),
+        ),
+        alert(
+            "circuit",
+            Severity::Warning,
+            "mistral-lg",
+            252,
+            ("circuit half-open", "one probe at a time"),
+        ),
+        alert(
+            "budget",
+            Severity::Caution,
+            "R-204",
+            1_957,
+            ("budget at 75% of $25.00", "requests go on"),
+        ),
     ]
 }

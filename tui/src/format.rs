@@ -119,13 +119,15 @@ mod tests {
 
     #[test]
     fn numbers_read_as_on_the_drawings() {
-        assert_eq!([count(811), count(6_100), count(412_345), count(1_240_000)], [
-            "811", "6.1k", "412k", "1.2M"
-        ]);
+        assert_eq!(
+            [count(811), count(6_100), count(412_345), count(1_240_000)],
+            ["811", "6.1k", "412k", "1.2M"]
+        );
         assert_eq!([count(99_950), count(999_499), count(999_500)], ["100k", "999k", "1.0M"]);
-        assert_eq!([span(1_080), span(5_400), span(59), span(270_000)], [
-            "18m", "1h30m", "59s", "3d03h"
-        ]);
+        assert_eq!(
+            [span(1_080), span(5_400), span(59), span(270_000)],
+            ["18m", "1h30m", "59s", "3d03h"]
+        );
         assert_eq!([age(16), age(252), age(3_240), age(11_520)], ["16s", "4m12s", "54m", "3h12m"]);
         assert_eq!([seconds(2_480), seconds(994), seconds(30_000)], ["2.48", "0.99", "30.00"]);
         assert_eq!([percent(989), percent(1_000), percent(0)], ["98.9", "100", "0.0"]);

@@ -39,7 +39,11 @@ pub fn print(as_markdown: bool) -> String {
                 let keys = keys.replace('|', "\\|");
                 format!("| `{keys}` | {name} | {help} |\n")
             } else {
-                format!("  {} {} {help}\n", crate::text::left(&keys, 12), crate::text::left(name, 16))
+                format!(
+                    "  {} {} {help}\n",
+                    crate::text::left(&keys, 12),
+                    crate::text::left(name, 16)
+                )
             };
             text.push_str(&line);
         }

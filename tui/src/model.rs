@@ -21,8 +21,8 @@ mod tail;
 pub use audit::{Audit, Verdict};
 pub use day::{Day, RunEntry, Today};
 pub use dialog::{
-    BudgetForm, CIRCUIT_CHOICES, CircuitForm, Conflict, Detail, Dialog, Field, FilterLine, HelpList,
-    MODES, RegisterForm, Sending,
+    BudgetForm, CIRCUIT_CHOICES, CircuitForm, Conflict, Detail, Dialog, Field, FilterLine,
+    HelpList, MODES, RegisterForm, Sending,
 };
 pub use history::{Group, History, QUARTER_S, SPAN_S, Span};
 pub use link::{Freshness, Link};

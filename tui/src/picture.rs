@@ -29,23 +29,23 @@ pub fn svg(buffer: &Buffer, theme: &Theme, title: &str) -> String {
     let dim = hex(theme.dim().fg.unwrap_or(Color::Reset), "#7c8796");
     let mut svg = String::with_capacity(64 * 1024);
     // Writing to a string cannot fail.
-    write!(
+    writeln!(
         svg,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"DejaVu Sans Mono, monospace\" \
-         font-size=\"{FONT}\">\n<rect width=\"100%\" height=\"100%\" rx=\"80\" fill=\"{ground}\"/>\n",
+         font-size=\"{FONT}\">\n<rect width=\"100%\" height=\"100%\" rx=\"80\" fill=\"{ground}\"/>",
         w = width / 10,
         h = height / 10,
     )
     .ok();
     for (place, color) in (0_u32..).zip(["#ff5f57", "#febc2e", "#28c840"]) {
         let x = EDGE + 60 + place * 200;
-        write!(svg, "<circle cx=\"{x}\" cy=\"200\" r=\"60\" fill=\"{color}\"/>\n").ok();
+        writeln!(svg, "<circle cx=\"{x}\" cy=\"200\" r=\"60\" fill=\"{color}\"/>").ok();
     }
     let middle = width / 2;
-    write!(
+    writeln!(
         svg,
-        "<text x=\"{middle}\" y=\"245\" fill=\"{dim}\" text-anchor=\"middle\">{}</text>\n",
+        "<text x=\"{middle}\" y=\"245\" fill=\"{dim}\" text-anchor=\"middle\">{}</text>",
         escaped(title)
     )
     .ok();
@@ -56,7 +56,7 @@ pub fn svg(buffer: &Buffer, theme: &Theme, title: &str) -> String {
     svg
 }
 
-/// One row: grounds, then blocks, then text in runs of one look.
+/// One row: grounds, then blocks and text in runs of one look.
 fn row(svg: &mut String, buffer: &Buffer, y: u16, ground: &str) {
     let top = BAR + u32::from(y) * CELL_H;
     let mut x = 0;
@@ -64,13 +64,11 @@ fn row(svg: &mut String, buffer: &Buffer, y: u16, ground: &str) {
         let cell = &buffer[(x, y)];
         let (fg, bg, bold) = look(cell, ground);
         let left = EDGE + u32::from(x) * CELL_W;
-        let same = |other: &Cell| look(other, ground) == (fg.clone(), bg.clone(), bold);
-        let is_block = |other: &Cell| block(other.symbol()).is_some();
         let mut run = String::new();
         let start = x;
         while x < buffer.area.width {
             let next = &buffer[(x, y)];
-            if x > start && (!same(next) || is_block(next) != is_block(cell)) {
+            if x > start && !goes_on(cell, next, ground) {
                 break;
             }
             run.push_str(next.symbol());
@@ -78,25 +76,44 @@ fn row(svg: &mut String, buffer: &Buffer, y: u16, ground: &str) {
         }
         let width = u32::from(x - start) * CELL_W;
         if bg != ground {
-            write!(svg, "<rect x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{CELL_H}\" fill=\"{bg}\"/>\n").ok();
+            rect(svg, [left, top, width, CELL_H], &bg);
         }
-        if is_block(cell) {
+        if block(cell.symbol()).is_some() {
             for (symbol, place) in run.chars().zip(0_u32..) {
-                let x = left + place * CELL_W;
-                blocks(svg, symbol, (x, top), &fg);
+                blocks(svg, symbol, (left + place * CELL_W, top), &fg);
             }
         } else if !run.trim().is_empty() {
             let weight = if bold { " font-weight=\"bold\"" } else { "" };
             let base = top + CELL_H * 78 / 100;
-            write!(
+            writeln!(
                 svg,
                 "<text x=\"{left}\" y=\"{base}\" fill=\"{fg}\"{weight} textLength=\"{width}\" \
-                 lengthAdjust=\"spacingAndGlyphs\" xml:space=\"preserve\">{}</text>\n",
+                 lengthAdjust=\"spacingAndGlyphs\" xml:space=\"preserve\">{}</text>",
                 escaped(&run)
             )
             .ok();
         }
     }
+}
+
+/// Whether the next cell belongs to a run: plain letters together, any other glyph with its own
+/// kind only, because fonts that lend a glyph seldom lend its width.
+fn goes_on(cell: &Cell, next: &Cell, ground: &str) -> bool {
+    let alike = match (cell.symbol().is_ascii(), block(cell.symbol())) {
+        (true, _) => next.symbol().is_ascii(),
+        (false, Some(_)) => block(next.symbol()).is_some(),
+        (false, None) => next.symbol() == cell.symbol(),
+    };
+    alike && look(cell, ground) == look(next, ground)
+}
+
+fn rect(svg: &mut String, [x, y, width, height]: [u32; 4], fill: &str) {
+    writeln!(
+        svg,
+        "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"{fill}\" \
+         shape-rendering=\"crispEdges\"/>"
+    )
+    .ok();
 }
 
 fn look(cell: &Cell, ground: &str) -> (String, String, bool) {
@@ -110,9 +127,7 @@ fn blocks(svg: &mut String, symbol: char, (x, y): (u32, u32), fill: &str) {
     let Some((upper, eighths)) = block(&symbol.to_string()) else { return };
     let height = CELL_H * eighths / 8;
     let top = if upper { y } else { y + CELL_H - height };
-    // One unit more to each side closes the seams between neighbours.
-    let (width, height) = (CELL_W + 2, height + 2);
-    write!(svg, "<rect x=\"{x}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" fill=\"{fill}\"/>\n").ok();
+    rect(svg, [x, top, CELL_W, height], fill);
 }
 
 /// Whether a symbol is a block: from above or below, and how many eighths of its cell.
@@ -144,9 +159,10 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Tenths of a pixel: DejaVu Sans Mono is 0.602 em wide and 1.164 em high.
-const FONT: u32 = 180;
-const CELL_W: u32 = 108;
+/// Tenths of a pixel: DejaVu Sans Mono is 0.602 em wide and 1.164 em high, and cells are whole
+/// pixels so that blocks meet without seams.
+const FONT: u32 = 182;
+const CELL_W: u32 = 110;
 const CELL_H: u32 = 210;
 const EDGE: u32 = 200;
 const BAR: u32 = 460;

@@ -92,9 +92,9 @@ impl Theme {
         self.choice == ThemeChoice::Mono
     }
 
-    /// Plain text on the ground.
+    /// Plain text, on whatever ground it is put.
     pub fn text(&self) -> Style {
-        Style::new().fg(self.palette.text).bg(self.palette.ground)
+        Style::new().fg(self.palette.text)
     }
 
     /// Text that should be found first.

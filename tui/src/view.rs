@@ -7,7 +7,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::model::{Dialog, Model, PaneId};
+use crate::model::{Dialog, Freshness, Model, PaneId};
 use crate::theme::Theme;
 
 mod alerts;
@@ -45,6 +45,9 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     match layout.class {
         layout::Class::Tiny => tiny::draw(&mut canvas, model, area),
         _ => dashboard::draw(&mut canvas, model, &layout),
+    }
+    if !matches!(model.freshness(), Freshness::Live(_) | Freshness::Waiting) {
+        canvas.fade();
     }
     footer::toasts(&mut canvas, model, area);
     match &model.dialog {

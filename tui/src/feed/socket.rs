@@ -134,7 +134,9 @@ impl Feed {
         (heard, why)
     }
 
-    fn request(&self) -> Result<tokio_tungstenite::tungstenite::handshake::client::Request, String> {
+    fn request(
+        &self,
+    ) -> Result<tokio_tungstenite::tungstenite::handshake::client::Request, String> {
         let mut url = self.options.url.clone();
         if let Some(epoch) = &self.place.epoch {
             let joint = if url.contains('?') { '&' } else { '?' };
@@ -163,8 +165,7 @@ impl Feed {
         if let Event::Hello(hello) = &event {
             let resumed = self.place.epoch.as_deref() == Some(hello.epoch.as_str());
             if !resumed {
-                self.place =
-                    Place { epoch: Some(hello.epoch.clone()), ..Place::default() };
+                self.place = Place { epoch: Some(hello.epoch.clone()), ..Place::default() };
             }
             self.delta.link = Some(LinkChange::Up { resumed });
         }
@@ -226,7 +227,8 @@ impl Place {
 
 /// The wait before a try: a share of the bound, by chance.
 fn backoff(attempt: u32, chance: u64) -> Duration {
-    let bound = BACKOFF_MS.saturating_mul(1 << attempt.saturating_sub(1).min(10)).min(BACKOFF_MAX_MS);
+    let bound =
+        BACKOFF_MS.saturating_mul(1 << attempt.saturating_sub(1).min(10)).min(BACKOFF_MAX_MS);
     Duration::from_millis(chance % (bound + 1))
 }
 
@@ -282,9 +284,11 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_five_seconds() {
-        let bounds: Vec<_> = (1..=7).map(|attempt| (0..20_000).map(|chance| {
-            backoff(attempt, chance).as_millis()
-        }).max().unwrap()).collect();
+        let bounds: Vec<_> = (1..=7)
+            .map(|attempt| {
+                (0..20_000).map(|chance| backoff(attempt, chance).as_millis()).max().unwrap()
+            })
+            .collect();
         assert_eq!(bounds, [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
         assert_eq!(backoff(3, 0), Duration::ZERO);
     }
@@ -296,7 +300,8 @@ mod tests {
         let (stream, _) = listener.accept().await.unwrap();
         let mut path = String::new();
         #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
-        let note = |request: &tokio_tungstenite::tungstenite::handshake::server::Request, response| {
+        let note = |request: &tokio_tungstenite::tungstenite::handshake::server::Request,
+                    response| {
             path = request.uri().to_string();
             Ok(response)
         };

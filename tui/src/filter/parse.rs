@@ -279,12 +279,10 @@ mod tests {
     #[test]
     fn units_are_read_exactly() {
         assert_eq!(usd("5¢"), usd("$0.05"));
-        assert_eq!([span_ms("2"), span_ms("1.5s"), span_ms("800ms"), span_ms("2h")], [
-            Some(2_000),
-            Some(1_500),
-            Some(800),
-            Some(7_200_000)
-        ]);
+        assert_eq!(
+            [span_ms("2"), span_ms("1.5s"), span_ms("800ms"), span_ms("2h")],
+            [Some(2_000), Some(1_500), Some(800), Some(7_200_000)]
+        );
         assert_eq!([count("5k"), count("1.5M"), count("x")], [Some(5_000), Some(1_500_000), None]);
     }
 

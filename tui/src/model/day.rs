@@ -170,6 +170,11 @@ impl Day {
 
     /// What will have been spent by midnight: a run that refuses ends at its limit.
     pub fn projected(&self) -> Option<Usd> {
+        self.projected_with(None)
+    }
+
+    /// The same with another budget in place of the one that its run has.
+    pub fn projected_with(&self, other: Option<&BudgetEvent>) -> Option<Usd> {
         let today = self.today?;
         let midnight = today.since.plus_millis(86_400_000);
         let minutes = u64::try_from(midnight.millis_since(self.now) / 60_000).unwrap_or(0);
@@ -177,6 +182,7 @@ impl Day {
             .runs
             .values()
             .filter_map(|entry| entry.budget.as_ref())
+            .map(|own| other.filter(|other| other.run_id == own.run_id).unwrap_or(own))
             .filter(|budget| budget.state == RunState::Open)
             .map(|budget| {
                 let free = budget.burn_usd_per_min.times(minutes);

@@ -156,11 +156,11 @@ pub fn who(model: &Model) -> Vec<WhoLine> {
     turned(rows, pane.reversed)
 }
 
-/// Alerts: unacknowledged before known, worst first, oldest first.
+/// Alerts: unacknowledged before known, worst first, youngest first.
 pub fn alerts(day: &Day) -> Vec<&Alert> {
     let mut rows: Vec<_> = day.alerts.values().collect();
     rows.sort_by_key(|alert| {
-        (alert.state != AlertState::Open, Reverse(alert.severity), alert.since)
+        (alert.state != AlertState::Open, Reverse(alert.severity), Reverse(alert.since))
     });
     rows
 }

@@ -11,7 +11,7 @@ use crate::amount;
 use crate::filter::Filter;
 use crate::message::{Call, Chord, Code, Effect, Purpose, Target};
 use crate::model::{
-    BudgetForm, CIRCUIT_CHOICES, CircuitForm, Detail, Dialog, Filtered, FilterLine, HelpList,
+    BudgetForm, CIRCUIT_CHOICES, CircuitForm, Detail, Dialog, FilterLine, Filtered, HelpList,
     MODES, Model, PaneId, RegisterForm, Sending, rows,
 };
 

@@ -108,9 +108,10 @@ fn fold(day: &mut Day, delta: Delta) {
 
 /// How many receipts were missed while the connection was gone and are known now.
 fn caught_up(day: &Day, delta: &Delta) -> u64 {
-    let of_snapshot = delta.snapshot.as_ref().map_or(0, |snapshot| {
-        snapshot.checkpoint.receipts.saturating_sub(day.audit.receipts())
-    });
+    let of_snapshot = delta
+        .snapshot
+        .as_ref()
+        .map_or(0, |snapshot| snapshot.checkpoint.receipts.saturating_sub(day.audit.receipts()));
     of_snapshot + u64::try_from(delta.receipts.len()).unwrap_or(0)
 }
 
@@ -135,7 +136,7 @@ fn link(model: &mut Model, delta: &Delta, caught_up: u64) {
         Some(LinkChange::Lost { attempt, retry_at, why }) => {
             let since = match &model.link {
                 Link::Lost { since, .. } => *since,
-                Link::Connecting | Link::Up => now,
+                Link::Connecting | Link::Up => model.last_frame.unwrap_or(now),
             };
             let retry_at = retry_at.plus_millis(model.skew_ms);
             model.link = Link::Lost { since, attempt: *attempt, retry_at, why: why.clone() };

@@ -42,14 +42,17 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
         let (mark, _, tone) = status::severity(alert.severity);
         let known = alert.state == AlertState::Acked;
         let age = format::age(format::seconds_since(day.now, alert.since));
-        let (mark, style) =
-            if known { ("✓", theme.dim()) } else { (mark, theme.tone(tone)) };
+        let (mark, style) = if known { ("✓", theme.dim()) } else { (mark, theme.tone(tone)) };
         let text = if known { theme.dim() } else { theme.text() };
-        canvas.pieces((row.x + 1, y), row.width.saturating_sub(1), &[
-            (mark.to_owned(), style),
-            (format!(" {} ", crate::text::left(&age, 6)), theme.dim()),
-            (alert.subject.clone(), theme.strong()),
-            (format!(": {}", alert.what), text),
-        ]);
+        canvas.pieces(
+            (row.x + 1, y),
+            row.width.saturating_sub(1),
+            &[
+                (mark.to_owned(), style),
+                (format!(" {} ", crate::text::left(&age, 6)), theme.dim()),
+                (alert.subject.clone(), theme.strong()),
+                (format!(": {}", alert.what), text),
+            ],
+        );
     }
 }

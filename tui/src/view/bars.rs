@@ -61,7 +61,7 @@ pub(super) fn totals(model: &Model, most: usize) -> Vec<Option<Usd>> {
     let history = &model.day().history;
     let spans: BTreeMap<Timestamp, &Span> =
         history.spans(SPAN_S * 240).map(|span| (span.start, span)).collect();
-    starts(history.until(), SPAN_S, most)
+    starts(edge(model), SPAN_S, most)
         .map(|start| {
             let cost = spans.get(&start).map_or(Usd::ZERO, |span| span.all.cost_usd);
             let seconds = elapsed(history, start, SPAN_S);
@@ -78,7 +78,7 @@ fn recent(model: &Model, span_s: i64, most: usize) -> Bars {
     } else {
         history.spans(SPAN_S * 240).map(|span| (span.start, span)).collect()
     };
-    let starts: Vec<_> = starts(history.until(), span_s, most).collect();
+    let starts: Vec<_> = starts(edge(model), span_s, most).collect();
     let shown = starts.iter().filter_map(|start| spans.get(start).copied());
     let sums = History::grouped(shown, group);
     let mut names: Vec<_> = sums.into_iter().map(|(name, sums)| (sums.cost_usd, name)).collect();
@@ -123,6 +123,13 @@ fn long(model: &Model, most: usize) -> Bars {
         known: true,
     });
     Bars { bars: bars.collect(), series: vec!["all".into()], span_s }
+}
+
+/// Where a chart ends: with what is known while it is fresh, else with the present, so that the
+/// gap is seen to grow.
+fn edge(model: &Model) -> Timestamp {
+    let day = model.day();
+    if model.freshness().is_old() { day.now } else { day.history.until() }
 }
 
 /// The starts of the last `most` spans that end at or after `until`, oldest first.

@@ -33,7 +33,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     let has_header = layout::has_header(class, PaneId::Budgets, rect);
     let height = usize::from(layout::rows(class, PaneId::Budgets, rect));
     let shown: Vec<_> = runs.iter().skip(pane.offset).take(height).copied().collect();
-    let columns = columns(&shown, pane.wide);
+    let columns = columns(&shown, pane.wide, rect.width);
     let edge = if class == Class::Small { 0 } else { 2 };
     let fit = table::fit(&columns, rect.width.saturating_sub(edge), pane.first_column);
     let more = runs.len().saturating_sub(height);
@@ -77,10 +77,14 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     }
 }
 
-fn columns(shown: &[(&RunId, &RunEntry)], wide: bool) -> [Column; COLUMNS] {
+fn columns(shown: &[(&RunId, &RunEntry)], wide: bool, room: u16) -> [Column; COLUMNS] {
     let longest = shown.iter().map(|(run, _)| run.as_str().len()).max().unwrap_or(5);
     let run = u16::try_from(longest.clamp(5, 16)).unwrap_or(16);
-    let gauge = if wide { (8, 8) } else { (15, 30) };
+    let gauge = match (wide, room) {
+        (true, _) => (8, 8),
+        (false, 70..) => (22, 30),
+        (false, _) => (15, 30),
+    };
     [
         text("", 1, 0),
         text("RUN", run, 0),
@@ -128,9 +132,8 @@ fn cell(
         }
         7 => {
             let (text, tone) = status::runway(entry);
-            let style = tone.map_or(theme.text(), |tone| {
-                theme.tone(tone).patch(theme.strong_modifier())
-            });
+            let style =
+                tone.map_or(theme.text(), |tone| theme.tone(tone).patch(theme.strong_modifier()));
             return vec![(text, style)];
         }
         _ => {}
@@ -146,7 +149,7 @@ fn cell(
         4 => money(enforced.spent_usd(), 2),
         5 => money(enforced.pending_usd(), 2),
         6 => money(budget.burn_usd_per_min, 3),
-        8 => plain(status::empty_at(budget, model.day().now)),
+        8 => plain(empty_at(model, budget)),
         9 => enforced.limit_usd.map_or(plain("—".into()), |limit| money(limit, 2)),
         10 => enforced.available_usd.map_or(plain("—".into()), |left| money(left, 2)),
         11 => plain(mode(budget.mode).into()),
@@ -156,6 +159,15 @@ fn cell(
             each.map_or(plain("—".into()), |each| money(each, 6))
         }
         _ => money(enforced.uncertain_usd, 2),
+    }
+}
+
+/// When it will be empty, or since when it is.
+fn empty_at(model: &Model, budget: &BudgetEvent) -> String {
+    let alert = tollgate_shared::alert::budget_id(&budget.run_id);
+    match model.day().alerts.get(&alert).filter(|_| budget.blocked) {
+        Some(alert) => format::clock_short(alert.since),
+        None => status::empty_at(budget, model.day().now),
     }
 }
 

@@ -23,6 +23,13 @@ pub(super) struct Seg {
     rank: u8,
 }
 
+impl Seg {
+    /// Makes it the first to be left out.
+    pub fn go_first(&mut self) {
+        self.rank = u8::MAX;
+    }
+}
+
 /// A piece with its rank.
 pub(super) fn seg(rank: u8, text: impl Into<String>, style: Style) -> Seg {
     Seg { text: text.into(), style, rank }
@@ -39,18 +46,13 @@ pub(super) struct Canvas<'a> {
 
 impl<'a> Canvas<'a> {
     /// A canvas over `area`, which lies within the buffer.
-    pub fn new(
-        buffer: &'a mut Buffer,
-        theme: &'a Theme,
-        area: Rect,
-        hide_money: bool,
-    ) -> Self {
+    pub fn new(buffer: &'a mut Buffer, theme: &'a Theme, area: Rect, hide_money: bool) -> Self {
         Self { buffer, theme, area, hide_money }
     }
 
     /// Empties a rectangle.
     pub fn blank(&mut self, rect: Rect) {
-        let style = self.theme.text();
+        let style = self.theme.text().bg(self.theme.ground());
         let rect = rect.intersection(self.area);
         for place in rect.positions() {
             let cell = &mut self.buffer[place];
@@ -62,6 +64,17 @@ impl<'a> Canvas<'a> {
     /// Gives a rectangle another look without touching its text.
     pub fn paint(&mut self, rect: Rect, style: Style) {
         self.buffer.set_style(rect.intersection(self.area), style);
+    }
+
+    /// Numbers that are not fresh look it: plain text fades, severities stay.
+    pub fn fade(&mut self) {
+        let (text, dim) = (self.theme.text().fg, self.theme.dim().fg);
+        for place in self.area.positions() {
+            let cell = &mut self.buffer[place];
+            if Some(cell.fg) == text {
+                cell.fg = dim.unwrap_or(cell.fg);
+            }
+        }
     }
 
     /// Writes at a place, at most `width` cells; answers the cell after it.
@@ -79,9 +92,9 @@ impl<'a> Canvas<'a> {
     /// Writes pieces one after another within `width` cells; answers the cell after them.
     pub fn pieces(&mut self, (x, y): (u16, u16), width: u16, pieces: &[Piece]) -> u16 {
         let end = x.saturating_add(width);
-        pieces.iter().fold(x, |x, (text, style)| {
-            self.put((x, y), end.saturating_sub(x), text, *style)
-        })
+        pieces
+            .iter()
+            .fold(x, |x, (text, style)| self.put((x, y), end.saturating_sub(x), text, *style))
     }
 
     /// A row with a left and a right part; what does not fit is left out by rank.
@@ -123,14 +136,9 @@ fn fit(mut left: Vec<Seg>, mut right: Vec<Seg>, width: usize) -> (Vec<Seg>, Vec<
         if worst == 0 {
             break;
         }
-        match left.iter().rposition(|seg| seg.rank == worst) {
-            Some(place) => _ = left.remove(place),
-            None => {
-                if let Some(place) = right.iter().position(|seg| seg.rank == worst) {
-                    right.remove(place);
-                }
-            }
-        }
+        // Pieces of one rank belong together: a key without its word says nothing.
+        left.retain(|seg| seg.rank != worst);
+        right.retain(|seg| seg.rank != worst);
     }
     (left, right)
 }

@@ -32,8 +32,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect) {
     let frame = Frame {
         title: "MONEY OUT",
         about: vec![seg(1, about, dim)],
-        legend: legend(canvas, &bars),
-        hints: &[("t", "window"), ("c", "group")],
+        legend: legend(canvas, &bars, rect.width),
+        hints: &[("t", "window")],
         focused: false,
         boxed: true,
     };
@@ -66,16 +66,31 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect) {
     axis(canvas, inner, place, &bars, cells);
 }
 
-fn legend(canvas: &Canvas<'_>, bars: &Bars) -> Vec<Piece> {
+fn legend(canvas: &Canvas<'_>, bars: &Bars, width: u16) -> Vec<Piece> {
     let theme = canvas.theme;
+    let cells = usize::from(width).saturating_sub(8) / bars.series.len().max(1);
+    let cells = cells.saturating_sub(2).clamp(5, 16);
     let mut pieces = Vec::with_capacity(bars.series.len() * 2);
     for (rank, name) in bars.series.iter().enumerate() {
         let mark = if theme.is_mono() { letter(rank) } else { "■" };
         let color = color(canvas, rank, bars.series.len());
         pieces.push((mark.to_owned(), Style::new().fg(color)));
-        pieces.push((format!("{} ", crate::text::clean(name, 13)), theme.dim()));
+        pieces.push((format!("{} ", short(name, &bars.series, cells)), theme.dim()));
     }
     pieces
+}
+
+/// A name in `cells`: whole, else its longest part that no other series shares, else cut.
+fn short(name: &str, series: &[String], cells: usize) -> String {
+    if crate::text::width_of(name) <= cells {
+        return crate::text::clean(name, cells);
+    }
+    let is_shared = |part: &str| {
+        series.iter().filter(|other| other.split(JOINTS).any(|known| known == part)).count() > 1
+    };
+    let fits = |part: &&str| part.len() > 1 && part.len() <= cells && !is_shared(part);
+    let longest = name.split(JOINTS).filter(fits).max_by_key(|part| part.len());
+    crate::text::clean(longest.unwrap_or(name), cells)
 }
 
 /// Labels at the top, in the middle and at the foot, with fine lines across.
@@ -142,11 +157,11 @@ fn column(canvas: &mut Canvas<'_>, rect: Rect, bar: &Bar, most: Usd) {
     for row in 0..rect.height {
         let foot_of_cell = u64::from(row) * 8;
         let runs = runs(&tops, foot_of_cell);
-        if let Some((glyph, style)) = glyph(canvas, &runs, tops.len()) {
-            if let Some(cell) = canvas.cell(rect.x, foot - row) {
-                cell.set_symbol(glyph);
-                cell.set_style(style);
-            }
+        if let Some((glyph, style)) = glyph(canvas, &runs, tops.len())
+            && let Some(cell) = canvas.cell(rect.x, foot - row)
+        {
+            cell.set_symbol(glyph);
+            cell.set_style(style);
         }
     }
 }
@@ -220,6 +235,9 @@ pub(super) fn ceiling(most: Usd) -> Usd {
 fn usd(whole: i128) -> Usd {
     Usd::from_picos(whole * PICOS_PER_USD)
 }
+
+/// What joins the parts of a name.
+const JOINTS: [char; 5] = ['-', '_', '.', ':', '/'];
 
 /// Cells of a label and the space after it.
 const LABEL: u16 = 5;

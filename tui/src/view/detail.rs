@@ -101,10 +101,7 @@ fn receipt(page: &Page<'_>, row: &Row) -> Vec<Line> {
 fn attempt(page: &Page<'_>, sent: &Sent) -> Vec<Line> {
     let mut lines = vec![
         page.fact("provider", format!("{} · {}", sent.provider, sent.model)),
-        page.fact(
-            "attempt",
-            format!("{} · place {} in the run's chain", sent.attempt, sent.seq),
-        ),
+        page.fact("attempt", format!("{} · place {} in the run's chain", sent.attempt, sent.seq)),
         page.fact("latency", format!("{} s", format::seconds(sent.latency_ms))),
     ];
     if let Some(from) = &sent.fallback_from {
@@ -140,7 +137,12 @@ fn attempt(page: &Page<'_>, sent: &Sent) -> Vec<Line> {
     let total = crate::text::right(&page.usd(sent.cost_usd), 14);
     let tone = if equal { Tone::Ok } else { Tone::Critical };
     lines.push(page.toned("cost", format!("{:18} {total}  {proof}", ""), Some(tone)));
-    lines.push(page.fact("held", format!("{:18} {}", "", crate::text::right(&page.usd(sent.held_usd), 14))));
+    lines.push(
+        page.fact(
+            "held",
+            format!("{:18} {}", "", crate::text::right(&page.usd(sent.held_usd), 14)),
+        ),
+    );
     if !sent.uncertain_usd.is_zero() {
         let more = format!("at most {} may still be billed", page.usd(sent.uncertain_usd));
         lines.push(page.toned("unsure", more, Some(Tone::Caution)));
@@ -207,7 +209,8 @@ fn provider(page: &Page<'_>, day: &Day, name: &str) -> Vec<Line> {
     let per_million = |rate: tollgate_shared::price::UsdPerToken| {
         format!("${} per million tokens", rate.usd_per_million())
     };
-    let ms = |ms: Option<u32>| ms.map_or("—".into(), |ms| format!("{} s", format::seconds(ms.into())));
+    let ms =
+        |ms: Option<u32>| ms.map_or("—".into(), |ms| format!("{} s", format::seconds(ms.into())));
     let features = if view.features.is_empty() { "none".into() } else { view.features.join(", ") };
     let mut lines = vec![
         page.fact("model", view.model.to_string()),
@@ -220,7 +223,10 @@ fn provider(page: &Page<'_>, day: &Day, name: &str) -> Vec<Line> {
         page.fact("input", per_million(view.pricing.input)),
         page.fact("output", per_million(view.pricing.output)),
         page.fact("cache read", per_million(view.pricing.cache_read)),
-        page.fact("p50 · p95", format!("{} · {}", ms(view.quality.p50_ms), ms(view.quality.p95_ms))),
+        page.fact(
+            "p50 · p95",
+            format!("{} · {}", ms(view.quality.p50_ms), ms(view.quality.p95_ms)),
+        ),
         page.fact("attempts", format!("{} in five minutes", view.quality.attempts)),
         page.fact("price card", view.price_id.to_string()),
         page.fact("version", view.version.to_string()),

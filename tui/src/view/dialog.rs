@@ -5,6 +5,8 @@
 
 use ratatui::layout::Rect;
 use tollgate_shared::circuit::CircuitState;
+use tollgate_shared::event::BudgetEvent;
+use tollgate_shared::money::Usd;
 use tollgate_shared::provider::ProviderView;
 use tui_input::Input;
 
@@ -74,23 +76,15 @@ impl Rows {
 
 fn budget(canvas: &mut Canvas<'_>, model: &Model, form: &BudgetForm, area: Rect) {
     let theme = canvas.theme;
-    let (dim, text, strong) = (theme.dim(), theme.text(), theme.strong());
+    let (dim, strong) = (theme.dim(), theme.strong());
     let conflict = u16::from(form.conflict.is_some()) * 2;
     let rect = middle(area, 76, 13 + conflict);
-    let name = format!(" {}", form.run);
-    let title = ("BUDGET", vec![seg(0, name, strong)]);
-    let inner = open(canvas, rect, title, &[("Enter", "apply"), ("Tab", "field"), ("Esc", "cancel")]);
-    let mut rows = Rows { rect: inner, next: u16::from(inner.height > 9) };
-    let (now, day) = (&form.base, model.day());
-    let limit = now.enforced.limit_usd;
-    let old = limit.map_or("no limit".into(), |limit| format!("${}", canvas.money(limit, 2)));
-    let spent = canvas.money(now.enforced.spent_usd(), 2);
-    let held = canvas.money(now.enforced.pending_usd(), 2);
-    rows.line(canvas, &[
-        ("now   ".into(), dim),
-        (old, strong),
-        (format!("   spent ${spent}   held ${held}   {}", ends(model, now)), text),
-    ]);
+    let title = ("BUDGET", vec![seg(0, format!(" {}", form.run), strong)]);
+    let hints = [("Enter", "apply"), ("Tab", "field"), ("Esc", "cancel")];
+    let inner = open(canvas, rect, title, &hints);
+    let roomy = u16::from(inner.height > 9);
+    let mut rows = Rows { rect: inner, next: roomy };
+    present(canvas, &mut rows, model, form);
     let target = form.target();
     let mut line = vec![("new   ".into(), dim)];
     line.extend(field(canvas, &form.amount, form.focus == 0, 16));
@@ -102,60 +96,88 @@ fn budget(canvas: &mut Canvas<'_>, model: &Model, form: &BudgetForm, area: Rect)
     rows.line(canvas, &line);
     rows.next += 1;
     match &target {
-        Ok(limit) => {
-            let after = form.after(*limit);
-            let tone = theme.tone(status::tone_of(after.level));
-            let width = inner.width.saturating_sub(14).min(48);
-            let mut line = vec![("      ".into(), dim)];
-            if let Some(gauge) = Gauge::of(&after, false) {
-                line.extend(gauge.pieces(width, theme));
-            }
-            line.push((format!(" {}", budgets::share(&after)), tone));
-            rows.line(canvas, &line);
-            let word = format!("{:?}", after.level).to_lowercase();
-            let mark = status::mark_of(after.level);
-            rows.line(canvas, &[
-                ("then  ".into(), dim),
-                (format!("{mark} {word}   "), tone),
-                (ends(model, &after), text),
-                (projected(canvas, model, form, *limit), dim),
-            ]);
-        }
+        Ok(limit) => future(canvas, &mut rows, model, (form, *limit)),
         Err(why) => {
-            rows.line(canvas, &[("      ".into(), dim), (format!("✖ {why}"), theme.tone(Tone::Critical))]);
+            let why = (format!("✖ {why}"), theme.tone(Tone::Critical));
+            rows.line(canvas, &[("      ".into(), dim), why]);
             rows.next += 1;
         }
     }
     let mut line = vec![("mode  ".into(), dim)];
     for (mode, word) in MODES {
         let mark = if mode == form.mode { "(•) " } else { "( ) " };
-        let style = if form.focus == 1 { theme.key() } else { text };
+        let style = if form.focus == 1 { theme.key() } else { theme.text() };
         line.push((format!("{mark}{word}   "), style));
     }
     rows.line(canvas, &line);
     let mut line = vec![("note  ".into(), dim)];
     line.extend(field(canvas, &form.note, form.focus == 2, 40));
     rows.line(canvas, &line);
-    if let Some(conflict) = &form.conflict {
-        let shown = |limit: Option<_>| limit.map_or("none".into(), |limit| format!("${}", canvas.money(limit, 2)));
-        let (before, theirs) = (shown(conflict.before), shown(conflict.theirs));
-        let ours = canvas.money(conflict.ours, 2);
-        rows.line(canvas, &[(
-            format!("▲ changed meanwhile: {before} → {theirs} (version {})", now.version),
-            theme.tone(Tone::Warning),
-        )]);
-        rows.line(canvas, &[(format!("  yours would make it ${ours}; Enter sets it"), text)]);
-    }
-    rows.next += u16::from(inner.height > 9);
+    overtaken(canvas, &mut rows, form);
+    rows.next += roomy;
     if let Ok(limit) = target {
-        let body = if day.ready { form.body(limit) } else { String::new() };
-        rows.line(canvas, &[(format!("POST :6120/budget {body}  if-match {}", now.version), dim)]);
+        let (body, version) = (form.body(limit), form.base.version);
+        rows.line(canvas, &[(format!("POST :6120/budget {body}  if-match {version}"), dim)]);
     }
     sending(canvas, &mut rows, &form.sending);
 }
 
+/// The budget as it is.
+fn present(canvas: &mut Canvas<'_>, rows: &mut Rows, model: &Model, form: &BudgetForm) {
+    let (theme, now) = (canvas.theme, &form.base);
+    let old = dollars(canvas, now.enforced.limit_usd);
+    let spent = canvas.money(now.enforced.spent_usd(), 2);
+    let held = canvas.money(now.enforced.pending_usd(), 2);
+    let facts = format!("   spent ${spent}   held ${held}   {}", ends(model, now));
+    let line = [("now   ".into(), theme.dim()), (old, theme.strong()), (facts, theme.text())];
+    rows.line(canvas, &line);
+}
+
+/// The budget as it would be: gauge, level, end, and the day.
+fn future(
+    canvas: &mut Canvas<'_>,
+    rows: &mut Rows,
+    model: &Model,
+    (form, limit): (&BudgetForm, Usd),
+) {
+    let theme = canvas.theme;
+    let after = form.after(limit);
+    let tone = theme.tone(status::tone_of(after.level));
+    let width = rows.rect.width.saturating_sub(14).min(48);
+    let mut line = vec![("      ".into(), theme.dim())];
+    if let Some(gauge) = Gauge::of(&after, false) {
+        line.extend(gauge.pieces(width, theme));
+    }
+    line.push((format!(" {}", budgets::share(&after)), tone));
+    rows.line(canvas, &line);
+    let word = format!("{:?}", after.level).to_lowercase();
+    let line = [
+        ("then  ".into(), theme.dim()),
+        (format!("{} {word}   ", status::mark_of(after.level)), tone),
+        (ends(model, &after), theme.text()),
+        (projected(canvas, model, &after), theme.dim()),
+    ];
+    rows.line(canvas, &line);
+}
+
+/// Somebody else's change, beside ours.
+fn overtaken(canvas: &mut Canvas<'_>, rows: &mut Rows, form: &BudgetForm) {
+    let Some(conflict) = &form.conflict else { return };
+    let (before, theirs) = (dollars(canvas, conflict.before), dollars(canvas, conflict.theirs));
+    let ours = canvas.money(conflict.ours, 2);
+    let version = form.base.version;
+    let (warning, text) = (canvas.theme.tone(Tone::Warning), canvas.theme.text());
+    let words = format!("▲ changed meanwhile: {before} → {theirs} (version {version})");
+    rows.line(canvas, &[(words, warning)]);
+    rows.line(canvas, &[(format!("  yours would make it ${ours}; Enter sets it"), text)]);
+}
+
+fn dollars(canvas: &Canvas<'_>, limit: Option<Usd>) -> String {
+    limit.map_or("no limit".into(), |limit| format!("${}", canvas.money(limit, 2)))
+}
+
 /// When a budget ends: `empty 14:32 (18m)`.
-fn ends(model: &Model, budget: &tollgate_shared::event::BudgetEvent) -> String {
+fn ends(model: &Model, budget: &BudgetEvent) -> String {
     let now = model.day().now;
     match (budget.blocked, budget.runway_s) {
         (true, _) => "blocked".into(),
@@ -167,15 +189,9 @@ fn ends(model: &Model, budget: &tollgate_shared::event::BudgetEvent) -> String {
 }
 
 /// What the day would add up to with the new limit.
-fn projected(
-    canvas: &Canvas<'_>,
-    model: &Model,
-    form: &BudgetForm,
-    limit: tollgate_shared::money::Usd,
-) -> String {
-    let mut day = model.live.clone();
-    day.set_budget(form.after(limit));
-    day.projected().map_or(String::new(), |sum| format!("   today → ${}", canvas.money(sum, 2)))
+fn projected(canvas: &Canvas<'_>, model: &Model, after: &BudgetEvent) -> String {
+    let sum = model.live.projected_with(Some(after));
+    sum.map_or(String::new(), |sum| format!("   today → ${}", canvas.money(sum, 2)))
 }
 
 fn circuit(canvas: &mut Canvas<'_>, model: &Model, form: &CircuitForm, area: Rect) {
@@ -184,18 +200,18 @@ fn circuit(canvas: &mut Canvas<'_>, model: &Model, form: &CircuitForm, area: Rec
     let rect = middle(area, 76, 15);
     let name = format!(" {}", form.provider);
     let title = ("CIRCUIT", vec![seg(0, name, theme.strong())]);
-    let inner = open(canvas, rect, title, &[("Enter", "apply"), ("Tab", "field"), ("Esc", "cancel")]);
+    let inner =
+        open(canvas, rect, title, &[("Enter", "apply"), ("Tab", "field"), ("Esc", "cancel")]);
     let mut rows = Rows { rect: inner, next: u16::from(inner.height > 11) };
     let day = model.day();
     let view = day.providers.get(&form.provider);
     if let Some(view) = view {
         let (state, tone) = status::circuit(&view.circuit, day.now);
         let reason = view.circuit.reason.clone().unwrap_or_default();
-        rows.line(canvas, &[
-            ("now   ".into(), dim),
-            (format!("{state}  "), theme.tone(tone)),
-            (reason, dim),
-        ]);
+        rows.line(
+            canvas,
+            &[("now   ".into(), dim), (format!("{state}  "), theme.tone(tone)), (reason, dim)],
+        );
     }
     rows.next += 1;
     for (index, (_, words)) in CIRCUIT_CHOICES.iter().enumerate() {
@@ -238,7 +254,9 @@ fn consequence(model: &Model, view: &ProviderView, form: &CircuitForm) -> (Strin
         .map(|other| other.name.as_str())
         .collect();
     match others.as_slice() {
-        [] => (format!("✖ nobody else serves {}: its requests will fail", view.model), Tone::Critical),
+        [] => {
+            (format!("✖ nobody else serves {}: its requests will fail", view.model), Tone::Critical)
+        }
         [only] => (format!("▲ {only} alone will serve {}", view.model), Tone::Warning),
         [first, rest @ ..] => {
             (format!("{first} and {} more serve {}", rest.len(), view.model), Tone::Ok)

@@ -21,7 +21,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     let theme = canvas.theme;
     let inside = Rect { x: rect.x + 1, width: rect.width.saturating_sub(2), ..rect };
     let mut left = Vec::new();
-    for (screen, number) in Screen::ALL.into_iter().zip(1..) {
+    for (screen, number) in Screen::ALL.into_iter().zip(1_u8..) {
         let (long, short) = screen.name();
         let name = if class == Class::Small { short } else { long };
         let here = screen == model.screen;
@@ -30,12 +30,12 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
             (false, Some(_)) => theme.dim(),
             (false, None) => theme.text(),
         };
-        let rank = if here { 0 } else { 9 };
+        let rank = if here { 0 } else { 20 + number };
         left.push(seg(rank, format!("{number}"), theme.key()));
         left.push(seg(rank, name, style));
         let open = model.day().alerts.values().filter(|alert| alert.acked_by.is_none()).count();
         if screen == Screen::Alerts && open > 0 {
-            left.push(seg(8, format!("●{open}"), theme.tone(Tone::Critical)));
+            left.push(seg(rank, format!("●{open}"), theme.tone(Tone::Critical)));
         }
         left.push(seg(rank, if class == Class::Small { " " } else { "  " }, theme.dim()));
     }
@@ -83,10 +83,10 @@ fn filter(canvas: &mut Canvas<'_>, line: &FilterLine, rect: Rect) {
         let example = "run:R-2* cost>0.05 lat>2s status!=ok (agent:Worker* or model:gpt-4)";
         pieces.push((format!(" {example}"), theme.dim()));
     }
-    let room = rect.right().saturating_sub(end + 24);
+    let room = rect.right().saturating_sub(end + 26);
     canvas.pieces((end, rect.y), room, &pieces);
     let hints = super::frame::hints(canvas, &[("Enter", "keep"), ("Esc", "clear")]);
-    let right = Rect { x: rect.right().saturating_sub(23), width: 22.min(rect.width), ..rect };
+    let right = Rect { x: rect.right().saturating_sub(26), width: 25.min(rect.width), ..rect };
     canvas.row(right, Vec::new(), hints);
 }
 
@@ -113,7 +113,8 @@ pub(super) fn input(
 ) -> Vec<Piece> {
     let before: String = value.chars().take(cursor).collect();
     let after: String = value.chars().skip(cursor).collect();
-    vec![(before, style), ("▏".into(), canvas.theme.key()), (after, style)]
+    let cursor = style.patch(canvas.theme.key());
+    vec![(before, style), ("▏".into(), cursor), (after, style)]
 }
 
 fn first_key(action: Action) -> String {
@@ -125,8 +126,8 @@ fn first_key(action: Action) -> String {
 const HINTS: &[(Action, &str, u8)] = &[
     (Action::Filter, "filter", 4),
     (Action::Freeze, "freeze", 7),
-    (Action::Register, "register", 12),
-    (Action::Theme, "theme", 13),
+    (Action::Register, "register", 40),
+    (Action::Theme, "theme", 41),
     (Action::Help, "help", 2),
     (Action::Quit, "quit", 3),
 ];

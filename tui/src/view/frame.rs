@@ -29,7 +29,7 @@ pub(super) struct Frame<'a> {
 
 /// Draws a frame; answers what is left inside it.
 pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, frame: Frame<'_>) -> Rect {
-    if rect.width < 4 || rect.height == 0 {
+    if rect.width < 4 || rect.height < 1 + u16::from(frame.boxed) {
         return Rect::ZERO;
     }
     let theme = canvas.theme;
@@ -57,11 +57,15 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, frame: Frame<'_>) -> Rec
     let mut legend = Vec::new();
     if !frame.legend.is_empty() {
         legend.push(seg(0, " ", dim));
-        // Series that do not fit are still in the chart; their names go from the end.
-        let ranked = frame.legend.into_iter().zip(3_u8..);
-        legend.extend(ranked.map(|((text, style), rank)| seg(rank, text, style)));
+        // Series that do not fit are still in the chart; their names go from the end, in pairs
+        // of mark and name, and after the hints.
+        let ranked = frame.legend.into_iter().zip(0_u8..);
+        legend.extend(ranked.map(|((text, style), place)| seg(1 + place / 2, text, style)));
     }
-    let hints = if frame.hints.is_empty() { Vec::new() } else { hints(canvas, frame.hints) };
+    let mut hints = if frame.hints.is_empty() { Vec::new() } else { hints(canvas, frame.hints) };
+    if !legend.is_empty() {
+        hints.iter_mut().for_each(|hint| hint.go_first());
+    }
     canvas.row(within(bottom), legend, hints);
     Rect { x: rect.x + 1, y: rect.y + 1, width: rect.width - 2, height: rect.height - 2 }
 }

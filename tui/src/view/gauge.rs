@@ -106,8 +106,11 @@ fn push(pieces: &mut Vec<Piece>, glyph: &str, style: Style) {
 /// The end of the scale, 110 %, in parts per million of the limit.
 const SCALE_PPM: u64 = 1_100_000;
 
-const MARKS: [(u64, &str, Tone); 3] =
-    [(750_000, "┊", Tone::Caution), (900_000, "╎", Tone::Warning), (1_000_000, "┃", Tone::Critical)];
+const MARKS: [(u64, &str, Tone); 3] = [
+    (750_000, "┊", Tone::Caution),
+    (900_000, "╎", Tone::Warning),
+    (1_000_000, "┃", Tone::Critical),
+];
 
 #[cfg(test)]
 mod tests {

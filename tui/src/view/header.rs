@@ -6,7 +6,7 @@
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use tollgate_shared::alert::{AlertState, Severity};
-use tollgate_shared::money::Usd;
+use tollgate_shared::money::{PICOS_PER_USD, Usd};
 use tollgate_shared::window::Sums;
 
 use super::canvas::{Canvas, Seg, seg};
@@ -29,7 +29,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     left.extend(traffic(canvas, model, class));
     let right = state(canvas, model, class);
     canvas.row(place(0), left, right);
-    let (left, right) = (money(canvas, model, class), counts(canvas, model, class != Class::Small));
+    let (left, right) = (money(canvas, model), counts(canvas, model, class != Class::Small));
     canvas.row(place(1), left, right);
     alert(canvas, model, place(2), class);
 }
@@ -173,7 +173,8 @@ pub(super) fn freshness(canvas: &Canvas<'_>, model: &Model, wide: bool) -> Vec<S
         Freshness::Stale(seconds) => {
             (format!("◌ STALE {}", format::age(seconds)), tone(Tone::Warning))
         }
-        Freshness::Lost => (lost(model, wide), tone(Tone::Critical)),
+        Freshness::Lost if wide || model.size.0 >= 40 => (lost(model, wide), tone(Tone::Critical)),
+        Freshness::Lost => ("✖ lost".into(), tone(Tone::Critical)),
     };
     vec![seg(0, text, style)]
 }
@@ -190,7 +191,7 @@ fn lost(model: &Model, wide: bool) -> String {
 }
 
 /// Who will be empty first, and what today adds up to.
-fn money(canvas: &Canvas<'_>, model: &Model, class: Class) -> Vec<Seg> {
+fn money(canvas: &Canvas<'_>, model: &Model) -> Vec<Seg> {
     let (theme, day) = (canvas.theme, model.day());
     let plain = theme.text();
     let mut segs = runway(canvas, model, true);
@@ -208,7 +209,7 @@ fn money(canvas: &Canvas<'_>, model: &Model, class: Class) -> Vec<Seg> {
     segs.push(seg(3, format!("${}", canvas.money(today.spent, 2)), theme.strong()));
     segs.extend(uncertain(canvas, model));
     if let Some(projected) = day.projected() {
-        let decimals = if class == Class::Small { 0 } else { 2 };
+        let decimals = if projected.picos() < 100 * PICOS_PER_USD { 2 } else { 0 };
         segs.push(seg(4, format!(" → ${}", canvas.money(projected, decimals)), plain));
         segs.push(seg(6, " by 24:00", theme.dim()));
     }
@@ -234,9 +235,10 @@ pub(super) fn runway(canvas: &Canvas<'_>, model: &Model, with_at: bool) -> Vec<S
         return vec![seg(0, why, plain)];
     }
     let Some((run, seconds)) = day.next_empty() else {
-        let blocked = day.runs.values().filter(|run| {
-            run.budget.as_ref().is_some_and(|budget| budget.blocked)
-        });
+        let blocked = day
+            .runs
+            .values()
+            .filter(|run| run.budget.as_ref().is_some_and(|budget| budget.blocked));
         return match (blocked.count(), day.runs.is_empty()) {
             (_, true) => vec![seg(0, "no run yet", theme.dim())],
             (0, _) => vec![seg(0, "no budget runs out", plain)],

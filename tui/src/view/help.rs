@@ -29,10 +29,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, list: &HelpList, area
     let found = lines(list.search.value());
     let columns: u16 = match area.width {
         ..76 => 1,
-        76..150 => 2,
+        76..130 => 2,
         _ => 3,
     };
-    let width = (columns * COLUMN + 3).min(area.width);
+    let column = COLUMN.min(area.width.saturating_sub(3) / columns);
+    let width = (columns * column + 3).min(area.width);
     let count = u16::try_from(found.len() + Section::ALL.len()).unwrap_or(u16::MAX);
     let height = (count.div_ceil(columns) + 4).min(area.height);
     let rect = super::dialog::middle(area, width, height);
@@ -66,15 +67,16 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, list: &HelpList, area
     }
     let per_column = usize::from(body.height);
     let pages = per_column * usize::from(columns);
-    let at = entries.iter().position(|entry| matches!(entry, Entry::Line(p, _) if *p == list.selected));
+    let at =
+        entries.iter().position(|entry| matches!(entry, Entry::Line(p, _) if *p == list.selected));
     let skip = at.unwrap_or(0) / pages.max(1) * pages;
     for (place, entry) in entries.iter().skip(skip).take(pages).enumerate() {
-        let column = u16::try_from(place / per_column).unwrap_or(0);
-        let row = u16::try_from(place % per_column).unwrap_or(0);
+        let cells = |count: usize| u16::try_from(count).unwrap_or(0);
+        let place_of = (cells(place / per_column), cells(place % per_column));
         let cell = Rect {
-            x: body.x + column * COLUMN,
-            y: body.y + row,
-            width: COLUMN.min(body.right().saturating_sub(body.x + column * COLUMN)),
+            x: body.x + place_of.0 * column,
+            y: body.y + place_of.1,
+            width: column.min(body.right().saturating_sub(body.x + place_of.0 * column)),
             height: 1,
         };
         line(canvas, model, entry, list.selected, cell);
@@ -108,7 +110,8 @@ fn line(canvas: &mut Canvas<'_>, model: &Model, entry: &Entry, selected: usize, 
         Entry::Line(place, action) => {
             let available = action.refusal(model).is_none();
             if *place == selected {
-                canvas.paint(Rect { width: rect.width.saturating_sub(1), ..rect }, theme.selected());
+                canvas
+                    .paint(Rect { width: rect.width.saturating_sub(1), ..rect }, theme.selected());
                 canvas.put((rect.x, rect.y), 1, "▌", theme.key());
             }
             let key = if available { theme.key() } else { theme.dim() };
@@ -118,14 +121,18 @@ fn line(canvas: &mut Canvas<'_>, model: &Model, entry: &Entry, selected: usize, 
                 other => other.help().to_owned(),
             };
             let mark = if available { "" } else { " –" };
-            canvas.pieces((rect.x + 1, rect.y), rect.width.saturating_sub(2), &[
-                (crate::text::left(&keys::keys(*action), 10), key),
-                (help, words),
-                (mark.to_owned(), theme.dim()),
-            ]);
+            canvas.pieces(
+                (rect.x + 1, rect.y),
+                rect.width.saturating_sub(2),
+                &[
+                    (crate::text::left(&keys::keys(*action), 8), key),
+                    (help, words),
+                    (mark.to_owned(), theme.dim()),
+                ],
+            );
         }
     }
 }
 
-/// Cells of one column.
-const COLUMN: u16 = 46;
+/// Most cells of one column.
+const COLUMN: u16 = 42;

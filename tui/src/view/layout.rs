@@ -164,10 +164,7 @@ fn parts(height: u16, shares: [u16; 2]) -> [u16; 3] {
 
 fn split(rect: Rect, share: u16) -> (Rect, Rect) {
     let [left, _, _] = parts(rect.width, [share, 0]);
-    (
-        Rect { width: left, ..rect },
-        Rect { x: rect.x + left, width: rect.width - left, ..rect },
-    )
+    (Rect { width: left, ..rect }, Rect { x: rect.x + left, width: rect.width - left, ..rect })
 }
 
 #[cfg(test)]

@@ -54,9 +54,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     for (row, y) in shown.iter().zip(inner.y..inner.bottom()) {
         let selected = pane.selected == Some(Key::Row(row.serial));
         let place = Rect { y, height: 1, ..inner };
-        let cost = row.sent().map_or("—".into(), |sent| {
-            format!("${}", canvas.money(sent.cost_usd, 6))
-        });
+        let cost =
+            row.sent().map_or("—".into(), |sent| format!("${}", canvas.money(sent.cost_usd, 6)));
         table::row(canvas, place, (&columns, &fit), Look { selected, focused }, |index, _| {
             cell(theme, row, index, &cost)
         });
@@ -100,9 +99,10 @@ fn columns(shown: &[Arc<Row>], wide: bool) -> [Column; COLUMNS] {
     let run = longest(&|row| row.run.as_str().len(), 5, 16);
     let agent = longest(&|row| crate::text::width_of(row.agent.as_str()), 5, 16);
     let provider = longest(&|row| row.sent().map_or(0, |s| s.provider.as_str().len()), 8, 18);
-    let has_fallback = shown.iter().any(|row| row.sent().is_some_and(|s| s.fallback_from.is_some()));
+    let has_fallback =
+        shown.iter().any(|row| row.sent().is_some_and(|s| s.fallback_from.is_some()));
     let fallback = if has_fallback { 9 } else { 11 };
-    let why = if wide { (10, 10) } else { (24, 200) };
+    let why = if wide { (10, 10) } else { (34, 200) };
     [
         text("TIME", 8, 0),
         text("RUN", run, 0),
@@ -117,7 +117,7 @@ fn columns(shown: &[Arc<Row>], wide: bool) -> [Column; COLUMNS] {
         flexible("WHY THIS PROVIDER", why, 5),
         text("MODEL", 14, 12),
         text("REQUEST", 20, 13),
-        number("TRY", 3, 10),
+        number("TRY", 3, 14),
     ]
 }
 

@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn the_worst_rank_goes_first_and_the_flexible_grows() {
-        let rows: [(u16, usize, &[(usize, u16)]); 6] = [
+        type Line<'a> = (u16, usize, &'a [(usize, u16)]);
+        let rows: [Line<'_>; 6] = [
             (40, 0, &[(0, 5), (1, 18), (2, 4), (3, 4), (4, 4)]),
             (27, 0, &[(0, 5), (1, 10), (3, 4), (4, 4)]),
             (22, 0, &[(0, 5), (1, 10), (4, 4)]),

@@ -29,16 +29,21 @@ fn theme(model: &Model) -> Theme {
     Theme::new(model.settings.theme, Depth::True)
 }
 
+/// Holds a picture to its snapshot; with `TOLLGATE_PICTURES=FOLDER` it is also written as SVG, to
+/// be looked at.
+fn check(name: &str, model: &Model) {
+    let name = format!("{name}_{}x{}", model.size.0, model.size.1);
+    if let Ok(folder) = std::env::var("TOLLGATE_PICTURES") {
+        let svg = picture::svg(&draw(model), &theme(model), "tollgate · dashboard");
+        std::fs::write(format!("{folder}/{name}.svg"), svg).unwrap();
+    }
+    insta::assert_snapshot!(name, styled(model));
+}
+
 /// The text, and below it every run of cells that is not plain, with its look.
 fn styled(model: &Model) -> String {
     let buffer = draw(model);
     let theme = theme(model);
-    if let Ok(folder) = std::env::var("TOLLGATE_PICTURES") {
-        let name = std::thread::current().name().unwrap_or("picture").replace("::", "-");
-        let (width, height) = model.size;
-        let path = format!("{folder}/{name}-{width}x{height}.svg");
-        std::fs::write(path, picture::svg(&buffer, &theme, "tollgate · dashboard")).unwrap();
-    }
     let mut text = picture::text(&buffer);
     text.push_str("---\n");
     for y in 0..buffer.area.height {
@@ -68,7 +73,7 @@ fn look(theme: &Theme, style: Style) -> String {
     if style.fg != plain.fg {
         words.push(name(style.fg));
     }
-    if style.bg != plain.bg {
+    if style.bg != Some(theme.ground()) {
         words.push(format!("on {}", name(style.bg)));
     }
     for (modifier, word) in [
@@ -103,7 +108,7 @@ fn lost() -> Delta {
 fn live() {
     for size in SIZES {
         let model = fixture::model(size);
-        insta::assert_snapshot!(format!("live_{}x{}", size.0, size.1), styled(&model));
+        check("live", &model);
     }
 }
 
@@ -112,7 +117,7 @@ fn stale() {
     for size in SIZES {
         let mut model = fixture::model(size);
         update(&mut model, Message::Clock(fixture::now().plus_millis(23_000)));
-        insta::assert_snapshot!(format!("stale_{}x{}", size.0, size.1), styled(&model));
+        check("stale", &model);
     }
 }
 
@@ -121,7 +126,7 @@ fn lost_connection() {
     for size in SIZES {
         let mut model = fixture::model(size);
         update(&mut model, Message::Delta(Box::new(lost())));
-        insta::assert_snapshot!(format!("lost_{}x{}", size.0, size.1), styled(&model));
+        check("lost", &model);
     }
 }
 
@@ -130,7 +135,7 @@ fn empty() {
     for size in SIZES {
         let mut model = fixture::empty(size);
         update(&mut model, Message::Delta(Box::new(lost())));
-        insta::assert_snapshot!(format!("empty_{}x{}", size.0, size.1), styled(&model));
+        check("empty", &model);
     }
 }
 
@@ -152,7 +157,7 @@ fn nothing_happened_yet() {
         };
     }
     update(&mut model, Message::Delta(Box::new(day)));
-    insta::assert_snapshot!(styled(&model));
+    check("nothing_yet", &model);
 }
 
 #[test]
@@ -173,7 +178,7 @@ fn dialogs() {
         for size in [(80, 24), (120, 40)] {
             let mut model = fixture::model(size);
             fixture::press(&mut model, keys);
-            insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), styled(&model));
+            check(name, &model);
         }
     }
 }
@@ -183,7 +188,7 @@ fn light_and_without_colour() {
     for (name, choice) in [("light", ThemeChoice::Light), ("mono", ThemeChoice::Mono)] {
         let mut model = fixture::model((120, 40));
         model.settings.theme = choice;
-        insta::assert_snapshot!(format!("{name}_120x40"), styled(&model));
+        check(name, &model);
     }
 }
 
@@ -204,15 +209,16 @@ fn without_colour_every_state_has_its_shape_or_word() {
     let mut model = fixture::model((200, 50));
     model.settings.theme = ThemeChoice::Mono;
     let text = picture::text(&draw(&model));
-    for shape in ["✖ open", "◐ half-open", "● closed", "✖2 critical", "▲3 warning", "■ refused"] {
+    for shape in ["✖ open", "◐ half-open", "● closed", "✖2 critical", "▲3 warning", "■ refused"]
+    {
         assert!(text.contains(shape), "{shape}\n{text}");
     }
 }
 
 const KEYS: &[&str] = &[
     "Tab", "S-Tab", "j", "k", "g", "G", "C-d", "C-u", "PgDn", "PgUp", "h", "l", "w", "s", "S",
-    "Enter", "Esc", "/", "?", "r", "b", "+", "-", "o", "f", "t", "c", "T", "H", "y", "0", "z",
-    "F", "1", "2", "x", "Space", "BS",
+    "Enter", "Esc", "/", "?", "r", "b", "+", "-", "o", "f", "t", "c", "T", "H", "y", "0", "z", "F",
+    "1", "2", "x", "Space", "BS",
 ];
 
 proptest! {

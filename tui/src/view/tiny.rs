@@ -27,7 +27,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, area: Rect) {
     };
     let mut left = header::burn(canvas, model);
     let spark = usize::from(area.width).saturating_sub(28).min(26);
-    left.push(seg(5, format!(" {}", header::sparkline(model, spark)), theme.tone(crate::theme::Tone::Ok)));
+    left.push(seg(
+        5,
+        format!(" {}", header::sparkline(model, spark)),
+        theme.tone(crate::theme::Tone::Ok),
+    ));
     let right: Vec<Seg> = header::freshness(canvas, model, false);
     canvas.row(row(0), left, right);
     if area.height > 1 {
@@ -54,10 +58,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, area: Rect) {
         let share = entry.budget.as_ref().map_or("—".into(), budgets::share);
         let (runway, runway_tone) = status::runway(entry);
         let runway_style = runway_tone.map_or(theme.text(), |tone| theme.tone(tone));
-        let end: [Piece; 2] = [
-            (crate::text::right(&share, 7), tone),
-            (crate::text::right(&runway, 8), runway_style),
-        ];
+        let end: [Piece; 2] =
+            [(crate::text::right(&share, 7), tone), (crate::text::right(&runway, 8), runway_style)];
         let gauge = rect.width.saturating_sub(name + 1 + 15);
         let pieces = entry.budget.as_ref().and_then(|budget| {
             Some(Gauge::of(budget, model.freshness().is_old())?.pieces(gauge, theme))

@@ -232,9 +232,9 @@ impl RegisterForm {
             let Some(value) = object.get(field.json()) else { continue };
             let text = match (field, value) {
                 (_, Value::Null) => String::new(),
-                (Field::Slo, value) => value
-                    .get("latency_p95_ms")
-                    .map_or(String::new(), |ms| ms.to_string()),
+                (Field::Slo, value) => {
+                    value.get("latency_p95_ms").map_or(String::new(), |ms| ms.to_string())
+                }
                 (Field::Features, Value::Array(words)) => {
                     words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
                 }

@@ -283,11 +283,16 @@ fn signals() -> anyhow::Result<mpsc::Receiver<i32>> {
 
 /// Stops every process of our group, as the terminal itself would: under `cargo run` the shell
 /// would otherwise wait for cargo, and cargo for us.
+///
+/// The helper that sends the signal is of the group too and stops with it, so it is waited for in
+/// a thread of its own; ours is stopped by the handler, which gives the terminal back first.
 fn stop_the_group() {
-    let stopped = std::process::Command::new("kill").args(["-s", "TSTP", "0"]).status();
-    if !stopped.is_ok_and(|status| status.success()) {
-        signal_hook::low_level::raise(SIGTSTP).ok();
-    }
+    std::thread::spawn(|| {
+        let stopped = std::process::Command::new("kill").args(["-s", "TSTP", "0"]).status();
+        if !stopped.is_ok_and(|status| status.success()) {
+            signal_hook::low_level::raise(SIGTSTP).ok();
+        }
+    });
 }
 
 /// Most frames a second after data, unless asked otherwise: people read no faster.

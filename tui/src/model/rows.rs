@@ -138,7 +138,8 @@ pub fn who(model: &Model) -> Vec<WhoLine> {
     let (pane, history) = (model.panes.at(PaneId::Who), &model.day().history);
     let quarter = History::grouped(history.spans(QUARTER_S), model.group);
     let minute = History::grouped(history.minute(), model.group);
-    let known_s = history.known_s(QUARTER_S.unsigned_abs());
+    // In its first minute a swarm is compared with that minute, not with a part of it.
+    let known_s = history.known_s(QUARTER_S.unsigned_abs()).max(60);
     let mut rows: Vec<_> = quarter
         .into_iter()
         .map(|(name, sums)| WhoLine {

@@ -189,6 +189,7 @@ fn budget(model: &mut Model, mut form: Box<BudgetForm>, chord: Chord) -> Vec<Eff
             if !moved(&mut form.focus, BudgetForm::FIELDS, chord) {
                 match form.focus {
                     0 => _ = typed(&mut form.amount, chord),
+                    1 if !is_choice(chord) => {}
                     1 => {
                         let place = MODES.iter().position(|(mode, _)| *mode == form.mode);
                         form.mode = MODES[(place.unwrap_or(0) + 1) % MODES.len()].0;
@@ -200,6 +201,11 @@ fn budget(model: &mut Model, mut form: Box<BudgetForm>, chord: Chord) -> Vec<Eff
     }
     model.dialog = Some(Dialog::Budget(form));
     effects
+}
+
+/// Keys that change a choice between few; letters do not, they may be meant for another field.
+fn is_choice(chord: Chord) -> bool {
+    matches!(chord.code, Code::Char(' ') | Code::Left | Code::Right)
 }
 
 fn circuit(model: &mut Model, mut form: Box<CircuitForm>, chord: Chord) -> Vec<Effect> {

@@ -79,12 +79,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
 
 fn columns(shown: &[(&RunId, &RunEntry)], wide: bool, room: u16) -> [Column; COLUMNS] {
     let longest = shown.iter().map(|(run, _)| run.as_str().len()).max().unwrap_or(5);
-    let run = u16::try_from(longest.clamp(5, 16)).unwrap_or(16);
-    let gauge = match (wide, room) {
-        (true, _) => (8, 8),
-        (false, 70..) => (22, 30),
-        (false, _) => (15, 30),
+    let (run_most, gauge) = match (wide, room) {
+        (true, _) => (16, (8, 8)),
+        (false, 70..) => (18, (22, 30)),
+        (false, _) if longest > 8 => (12, (11, 30)),
+        (false, _) => (12, (15, 30)),
     };
+    let run = u16::try_from(longest.clamp(5, run_most)).unwrap_or(16);
     [
         text("", 1, 0),
         text("RUN", run, 0),

@@ -78,7 +78,7 @@ fn budget(canvas: &mut Canvas<'_>, model: &Model, form: &BudgetForm, area: Rect)
     let theme = canvas.theme;
     let (dim, strong) = (theme.dim(), theme.strong());
     let conflict = u16::from(form.conflict.is_some()) * 2;
-    let rect = middle(area, 76, 13 + conflict);
+    let rect = middle(area, 76, 14 + conflict);
     let title = ("BUDGET", vec![seg(0, format!(" {}", form.run), strong)]);
     let hints = [("Enter", "apply"), ("Tab", "field"), ("Esc", "cancel")];
     let inner = open(canvas, rect, title, &hints);
@@ -117,9 +117,9 @@ fn budget(canvas: &mut Canvas<'_>, model: &Model, form: &BudgetForm, area: Rect)
     rows.next += roomy;
     if let Ok(limit) = target {
         let (body, version) = (form.body(limit), form.base.version);
-        rows.line(canvas, &[(format!("POST :6120/budget {body}  if-match {version}"), dim)]);
+        request(canvas, &mut rows, &format!("POST :6120/budget  if-match {version}"), &body);
+        sending(canvas, &mut rows, &form.sending);
     }
-    sending(canvas, &mut rows, &form.sending);
 }
 
 /// The budget as it is.
@@ -197,7 +197,7 @@ fn projected(canvas: &Canvas<'_>, model: &Model, after: &BudgetEvent) -> String 
 fn circuit(canvas: &mut Canvas<'_>, model: &Model, form: &CircuitForm, area: Rect) {
     let theme = canvas.theme;
     let (dim, text) = (theme.dim(), theme.text());
-    let rect = middle(area, 76, 15);
+    let rect = middle(area, 76, 17);
     let name = format!(" {}", form.provider);
     let title = ("CIRCUIT", vec![seg(0, name, theme.strong())]);
     let inner =
@@ -232,8 +232,8 @@ fn circuit(canvas: &mut Canvas<'_>, model: &Model, form: &CircuitForm, area: Rec
     rows.next += u16::from(inner.height > 11);
     match form.body() {
         Ok(body) => {
-            let path = format!("POST :6103/providers/{}/circuit {body}", form.provider);
-            rows.line(canvas, &[(path, dim)]);
+            let path = format!("POST :6103/providers/{}/circuit", form.provider);
+            request(canvas, &mut rows, &path, &body);
         }
         Err(why) => rows.line(canvas, &[(format!("✖ {why}"), theme.tone(Tone::Critical))]),
     }
@@ -297,12 +297,7 @@ fn register(canvas: &mut Canvas<'_>, form: &RegisterForm, area: Rect) {
     let bad = Field::ALL.iter().filter(|field| form.error(**field).is_some()).count();
     match (bad, form.body()) {
         (0, Ok(body)) => {
-            rows.line(canvas, &[("POST :6103/register".into(), dim)]);
-            let width = usize::from(inner.width).max(1);
-            let letters: Vec<char> = body.chars().collect();
-            for part in letters.chunks(width).take(3) {
-                rows.line(canvas, &[(part.iter().collect(), theme.text())]);
-            }
+            request(canvas, &mut rows, "POST :6103/register", &body);
         }
         (0, Err(why)) => rows.line(canvas, &[(format!("✖ {why}"), theme.tone(Tone::Critical))]),
         (1, _) => rows.line(canvas, &[("1 field to fix".into(), theme.tone(Tone::Warning))]),
@@ -340,6 +335,17 @@ fn field(canvas: &Canvas<'_>, input: &Input, focused: bool, width: usize) -> Vec
         (" ".repeat(usize::from(used > 0 && used < width)), theme.dim()),
         ("·".repeat((width + 1).saturating_sub(used + usize::from(used > 0))), theme.dim()),
     ]
+}
+
+/// The exact request, its body over as many rows as it needs.
+fn request(canvas: &mut Canvas<'_>, rows: &mut Rows, path: &str, body: &str) {
+    let (dim, text) = (canvas.theme.dim(), canvas.theme.text());
+    rows.line(canvas, &[(path.to_owned(), dim)]);
+    let letters: Vec<char> = body.chars().collect();
+    let width = usize::from(rows.rect.width).max(1);
+    for part in letters.chunks(width).take(4) {
+        rows.line(canvas, &[(part.iter().collect(), text)]);
+    }
 }
 
 fn sending(canvas: &mut Canvas<'_>, rows: &mut Rows, sending: &Sending) {

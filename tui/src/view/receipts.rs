@@ -102,7 +102,8 @@ fn columns(shown: &[Arc<Row>], wide: bool) -> [Column; COLUMNS] {
     let has_fallback =
         shown.iter().any(|row| row.sent().is_some_and(|s| s.fallback_from.is_some()));
     let fallback = if has_fallback { 9 } else { 11 };
-    let why = if wide { (10, 10) } else { (34, 200) };
+    // Long run names take from the reason, not from whether it is shown.
+    let why = if wide { (10, 10) } else { (39_u16.saturating_sub(run).max(20), 200) };
     [
         text("TIME", 8, 0),
         text("RUN", run, 0),

@@ -68,7 +68,7 @@ pub(super) fn runway(entry: &RunEntry) -> (String, Option<Tone>) {
         return ("blocked".into(), Some(Tone::Warning));
     }
     match (budget.enforced.limit_usd, budget.runway_s) {
-        (None, _) => ("no limit".into(), None),
+        (None, _) => ("—".into(), None),
         (_, Some(seconds)) => (format::span(seconds), runway_tone(seconds)),
         (_, None) if budget.burn_usd_per_min == Usd::ZERO => ("idle".into(), None),
         (_, None) => ("safe".into(), None),

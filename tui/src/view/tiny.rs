@@ -64,8 +64,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, area: Rect) {
         let pieces = entry.budget.as_ref().and_then(|budget| {
             Some(Gauge::of(budget, model.freshness().is_old())?.pieces(gauge, theme))
         });
+        let pieces = pieces.unwrap_or_else(|| vec![("no limit".into(), theme.dim())]);
         let x = rect.x + name + 1;
-        canvas.pieces((x, rect.y), gauge, &pieces.unwrap_or_default());
+        canvas.pieces((x, rect.y), gauge, &pieces);
         canvas.pieces((x + gauge, rect.y), rect.right().saturating_sub(x + gauge), &end);
     }
     if let Some(Dialog::Filter(line)) = &model.dialog {

@@ -72,7 +72,7 @@ fn operation(route: &Route, components: &mut Components) -> Value {
     if let Some(body) = &route.body {
         operation["requestBody"] = json!({
             // Only a route that takes the same facts in its query can do without a body.
-            "required": route.parameters.iter().all(|parameter| parameter.place != "query"),
+            "required": !has_query(route),
             "content": {"application/json": {"schema": components.contract(body)}},
         });
     }
@@ -80,8 +80,13 @@ fn operation(route: &Route, components: &mut Components) -> Value {
     for answer in route.answers {
         responses.insert(answer.status.to_string(), success(answer, components));
     }
-    let mut errors: Vec<(u16, &str)> = route.errors.to_vec();
-    errors.extend(EVERYWHERE);
+    let mut errors: Vec<(u16, &str)> = route.errors.iter().chain(&EVERYWHERE).copied().collect();
+    if route.path.contains('{') {
+        errors.push(NO_PATH);
+    }
+    if has_query(route) {
+        errors.push(NO_QUERY);
+    }
     errors.sort_unstable();
     for group in errors.chunk_by(|one, other| one.0 == other.0) {
         let codes: Vec<&str> = group.iter().map(|(_, code)| *code).collect();
@@ -128,6 +133,10 @@ fn parameters(route: &Route) -> Value {
         json!({"name": name, "in": place, "description": what, "schema": kind.schema()})
     });
     in_path.chain(in_table).collect()
+}
+
+fn has_query(route: &Route) -> bool {
+    route.parameters.iter().any(|parameter| parameter.place == "query")
 }
 
 /// `getBudgetRunId`: what generated clients call their functions.
@@ -192,6 +201,12 @@ impl Method {
 
 /// What the guard before every door answers.
 const EVERYWHERE: [(u16, &str); 2] = [(403, "foreign_host"), (403, "foreign_origin")];
+
+/// What a path with a variable part can answer.
+const NO_PATH: (u16, &str) = (400, "invalid_path");
+
+/// What a route that reads its query can answer.
+const NO_QUERY: (u16, &str) = (422, "invalid_query");
 
 /// What holds for every route.
 const ABOUT: &str = "Money is an exact JSON number with at most 12 decimals, or a decimal string \

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use jsonschema::{Registry, Validator};
 use serde_json::Value;
 
-/// Every schema by name, and the registry in which they find one another.
+/// Every schema by name, with its validator.
 pub struct Book {
     schemas: BTreeMap<String, Value>,
-    registry: Registry<'static>,
+    validators: BTreeMap<String, Validator>,
 }
 
 /// One example.
@@ -26,13 +26,23 @@ impl Book {
         let mut schemas = BTreeMap::new();
         for file in names_in("") {
             if let Some(name) = file.strip_suffix(".schema.json") {
-                let schema = serde_json::from_str(&text_of(&file)).expect("a schema is JSON");
+                let schema: Value =
+                    serde_json::from_str(&text_of(&file)).expect("a schema is JSON");
                 schemas.insert(name.to_owned(), schema);
             }
         }
         let named = schemas.iter().map(|(name, schema)| (Self::id(name), schema.clone()));
         let registry = Registry::new().extend(named).unwrap().prepare().unwrap();
-        Self { schemas, registry }
+        let validator = |(name, schema): (&String, &Value)| {
+            let built = jsonschema::options()
+                .with_registry(&registry)
+                .offline()
+                .should_validate_formats(true)
+                .build(schema);
+            (name.clone(), built.unwrap_or_else(|error| panic!("{name}: {error}")))
+        };
+        let validators = schemas.iter().map(validator).collect();
+        Self { schemas, validators }
     }
 
     /// What a schema calls itself.
@@ -48,20 +58,10 @@ impl Book {
         &self.schemas[name]
     }
 
-    pub fn validator(&self, name: &str) -> Validator {
-        jsonschema::options()
-            .with_registry(&self.registry)
-            .offline()
-            .should_validate_formats(true)
-            .build(&self.schemas[name])
-            .unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
     /// Whether a text is valid; every reason why not.
     pub fn check(&self, name: &str, text: &str) -> Result<(), String> {
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let validator = self.validator(name);
-        let faults: Vec<String> = validator
+        let faults: Vec<String> = self.validators[name]
             .iter_errors(&value)
             .map(|error| format!("{} at `{}`", error, error.instance_path()))
             .collect();

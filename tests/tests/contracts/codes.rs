@@ -12,8 +12,8 @@ fn every_code_of_the_sources_is_explained() {
     let mut missing = Vec::new();
     for (code, status) in codes() {
         let statuses = known.get(&code);
-        let fits = match status {
-            Some(status) => statuses.is_some_and(|known| known.contains(&status)),
+        let fits = match &status {
+            Some(status) => statuses.is_some_and(|known| known.contains(status)),
             None => statuses.is_some(),
         };
         if !fits {
@@ -68,14 +68,15 @@ fn codes() -> BTreeSet<(String, Option<String>)> {
     for file in SOURCES {
         let source = source(file);
         let pieces: Vec<&str> = source.split('"').collect();
-        for pair in pieces.windows(2).step_by(2) {
+        for pair in pieces.windows(2) {
             let [before, word] = pair else { continue };
             let is_word = |c: char| c.is_ascii_lowercase() || c == '_';
             if word.is_empty() || !word.chars().all(is_word) {
                 continue;
             }
             let before = before.trim_end();
-            let status = before.strip_suffix(',').map(|text| &text[text.len().max(3) - 3..]);
+            let status =
+                before.strip_suffix(',').and_then(|text| text.get(text.len().checked_sub(3)?..));
             let status = status.filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
             let is_code = before.ends_with("code @")
                 || before.ends_with("refused(")

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use serde_json::json;
+use tollgate_backend::simulate::{self, Simulator};
 use tollgate_shared::budget::Level;
 use tollgate_shared::money::Usd;
 use tollgate_shared::provider::Dialect;
 use tollgate_shared::receipt::Status;
+use tollgate_shared::usage::CostIs;
 use tollgate_tests::{House, billed, chat, faulty, simulator};
 
 /// What a message of these tests can cost at worst with a cap of 100: its payload's bytes and the
@@ -242,6 +244,51 @@ async fn a_stream_that_breaks_is_an_error_to_its_client_and_charged_with_care() 
     assert!(billed([&provider.bill()]) <= receipts[0].cost_usd, "never below what was billed");
     let budget = house.budget_of("cut").await?;
     assert_eq!(budget.uncertain_usd, receipts[0].held_usd - receipts[0].cost_usd);
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_told_its_usage_before_it_broke_is_charged_exactly() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let provider = simulator(Dialect::Openai).await?;
+    house.register("only", "gpt-4", &provider).await?;
+    house.budget("told", "5").await?;
+    let mut request = chat("told", "gpt-4", "[fault:no_end] [out:30] tell me");
+    request["payload"]["stream"] = json!(true);
+    let reply = house.post(&house.gateway("/route"), &request).await?;
+    assert!(!reply.text.contains("[DONE]"), "{}", reply.text);
+    let receipts = house.receipts("told").await?;
+    assert_eq!((receipts[0].status, receipts[0].cost_is), (Status::CutOff, CostIs::Exact));
+    assert_eq!(receipts[0].cost_usd, billed([&provider.bill()]));
+    assert_eq!(house.budget_of("told").await?.uncertain_usd, Usd::ZERO);
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_pays_what_was_made() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let provider = Simulator::start(simulate::Config {
+        chunk_delay: std::time::Duration::from_millis(2),
+        ..simulate::Config::default()
+    })
+    .await?;
+    house.register("only", "gpt-4", &provider).await?;
+    house.budget("left", "5").await?;
+    let mut request = chat("left", "gpt-4", "[out:120] a long story");
+    request["payload"]["stream"] = json!(true);
+    let sent =
+        house.client().post(house.gateway("/route")).header("content-type", "application/json");
+    let mut response = sent.body(request.to_string()).send().await?;
+    response.chunk().await?;
+    drop(response);
+    loop {
+        let budget = house.budget_of("left").await?;
+        if budget.held_usd.is_zero() && !budget.spent_usd.is_zero() {
+            break;
+        }
+    }
+    let receipts = house.receipts("left").await?;
+    assert_eq!(receipts[0].cost_usd, billed([&provider.bill()]), "read to its end for the bill");
     house.leave().await
 }
 

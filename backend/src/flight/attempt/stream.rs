@@ -86,7 +86,12 @@ impl Stream<'_, '_> {
             if let Some(left) = progress.client_left {
                 until = until.min(left + DRAIN_MAX);
             }
-            let chunk = next_chunk(response, until).await?;
+            let chunk = match next_chunk(response, until).await {
+                Ok(chunk) => chunk,
+                // The answer is whole; how its connection ends says nothing about it.
+                Err(_) if progress.reader.is_complete() => None,
+                Err(failed) => return Err(failed),
+            };
             let pushed = match &chunk {
                 Some(bytes) => progress.reader.push(bytes, &mut progress.frames),
                 None => progress.reader.end(&mut progress.frames),
@@ -158,9 +163,15 @@ impl Stream<'_, '_> {
         let attempt = self.attempt;
         let latency_ms = millis(self.started.elapsed());
         let facts = attempt.facts(chosen_cap(&hold));
-        let ending = match attempt.entry.card.1.bills_partial {
-            BillsPartial::Delivered => self.delivered(&hold, &progress, &failed),
-            BillsPartial::Full | BillsPartial::Unknown => {
+        let ending = match (progress.reader.usage(), attempt.entry.card.1.bills_partial) {
+            // The whole usage came before the stream broke: that is the bill.
+            (Some(usage), _) => Ending {
+                status: Some(Status::CutOff),
+                error: Some(failed.word.clone()),
+                ..attempt.posted(&hold, Some(usage), latency_ms)
+            },
+            (None, BillsPartial::Delivered) => self.delivered(&hold, &progress, &failed),
+            (None, BillsPartial::Full | BillsPartial::Unknown) => {
                 Ending::unknown(&hold, failed.word.clone(), latency_ms)
             }
         };

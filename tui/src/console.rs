@@ -4,7 +4,9 @@
 //! drained and something is dirty: at once after a key, at most `fps` times a second after data. A
 //! slow terminal is drawn on more seldom. Refuses to know what messages mean.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossterm::event::EventStream;
@@ -97,8 +99,13 @@ impl ConsoleOptions {
 
 /// Opens the console and runs it until the person leaves.
 pub async fn run(options: ConsoleOptions) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        std::io::stdout().is_terminal() && std::io::stdin().is_terminal(),
+        "there is no terminal here; `tollgate shot --text` prints a picture without one"
+    );
     let (client, replies) = options.client()?;
-    let mut signals = signals()?;
+    let left = Arc::new(AtomicBool::new(false));
+    let mut signals = signals(left.clone())?;
     let (deltas, hurry, feed) = options.feed();
     let term = Term::enter(true)?;
     let model = Model::new(options.settings(), term.size(), clock());
@@ -111,7 +118,9 @@ pub async fn run(options: ConsoleOptions) -> anyhow::Result<()> {
         hurry,
         feed,
     };
-    console.run(Queues { deltas, replies, signals: &mut signals }).await
+    let done = console.run(Queues { deltas, replies, signals: &mut signals }).await;
+    left.store(true, Ordering::SeqCst);
+    done
 }
 
 struct Console {
@@ -267,7 +276,11 @@ impl Governor {
 }
 
 /// Signals as they come, from a thread that waits for them.
-fn signals() -> anyhow::Result<mpsc::Receiver<i32>> {
+///
+/// When a terminal vanishes, crossterm reads its end for ever within one poll and the loop never
+/// hears of the hang-up. So the thread ends the process itself where the console has not left
+/// within a second of being asked to.
+fn signals(left: Arc<AtomicBool>) -> anyhow::Result<mpsc::Receiver<i32>> {
     let mut signals =
         signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
     let (sender, receiver) = mpsc::channel(8);
@@ -275,6 +288,13 @@ fn signals() -> anyhow::Result<mpsc::Receiver<i32>> {
         for signal in signals.forever() {
             if sender.blocking_send(signal).is_err() {
                 return;
+            }
+            if !matches!(signal, SIGTSTP | SIGCONT) {
+                std::thread::sleep(PATIENCE);
+                if !left.load(Ordering::SeqCst) {
+                    term::give_back();
+                    std::process::exit(128 + signal);
+                }
             }
         }
     })?;
@@ -294,6 +314,9 @@ fn stop_the_group() {
         }
     });
 }
+
+/// How long the loop may take to leave when a signal asked it to.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Most frames a second after data, unless asked otherwise: people read no faster.
 pub const FPS_DEFAULT: u32 = 4;

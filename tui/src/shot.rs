@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::console::ConsoleOptions;
 use crate::feed::clock;
-use crate::message::{Effect, Message};
+use crate::message::{Chord, Effect, Message};
 use crate::model::{Model, Screen};
 use crate::picture;
 use crate::theme::Theme;
@@ -47,12 +47,7 @@ pub struct Shot {
 
 /// Connects, collects, draws.
 pub async fn take(options: ShotOptions) -> anyhow::Result<Shot> {
-    let mut model = collect(&options).await?;
-    for key in &options.keys {
-        let chord = crate::message::Chord::read(key)
-            .with_context(|| format!("failed to press `{key}`: it is no key"))?;
-        update(&mut model, Message::Key(chord));
-    }
+    let model = collect(&options).await?;
     let (width, height) = options.size;
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
@@ -63,6 +58,10 @@ pub async fn take(options: ShotOptions) -> anyhow::Result<Shot> {
 }
 
 async fn collect(options: &ShotOptions) -> anyhow::Result<Model> {
+    let chords = options.keys.iter().map(|key| {
+        Chord::read(key).with_context(|| format!("failed to press `{key}`: it is no key"))
+    });
+    let chords = chords.collect::<anyhow::Result<Vec<Chord>>>()?;
     let (client, mut replies) = options.console.client()?;
     let (mut deltas, _hurry, _feed) = options.console.feed();
     let mut model = Model::new(options.console.settings(), options.size, clock());
@@ -75,13 +74,20 @@ async fn collect(options: &ShotOptions) -> anyhow::Result<Model> {
             Some(reply) = replies.recv() => Message::Reply(reply),
             () = tokio::time::sleep_until(until) => break,
         };
-        for effect in update(&mut model, message) {
-            if let Effect::Send(call) = effect {
-                client.send(call);
-            }
-        }
+        let mut effects = update(&mut model, message);
         if model.live.ready && !was_ready {
             until = Instant::now() + options.wait.max(SETTLE);
+            for chord in &chords {
+                effects.extend(update(&mut model, Message::Key(*chord)));
+            }
+        }
+        for effect in effects {
+            // A picture looks and never touches: what a key would change is not sent.
+            if let Effect::Send(call) = effect
+                && call.body.is_none()
+            {
+                client.send(call);
+            }
         }
     }
     update(&mut model, Message::Clock(clock()));

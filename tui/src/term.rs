@@ -148,7 +148,7 @@ fn take() -> io::Result<()> {
 }
 
 /// Gives the terminal back, once; a second call does nothing.
-fn give_back() {
+pub(crate) fn give_back() {
     if GIVEN_BACK.swap(true, Ordering::SeqCst) {
         return;
     }

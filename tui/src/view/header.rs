@@ -252,7 +252,7 @@ pub(super) fn runway(canvas: &Canvas<'_>, model: &Model, with_at: bool) -> Vec<S
     let about = if model.freshness().is_old() { "≈" } else { "" };
     let at = if with_at { " at " } else { " " };
     vec![
-        seg(0, crate::text::clean(run.as_str(), 20), theme.strong()),
+        seg(0, crate::text::clean(run.as_str(), 24), theme.strong()),
         seg(0, " empty in ", plain),
         seg(0, format!("{about}{}", format::span(seconds)), tone.patch(theme.strong_modifier())),
         seg(1, format!("{at}{}", status::clock_in(day.now, seconds)), plain),

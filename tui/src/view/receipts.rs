@@ -102,6 +102,8 @@ fn columns(shown: &[Arc<Row>], wide: bool) -> [Column; COLUMNS] {
     let has_fallback =
         shown.iter().any(|row| row.sent().is_some_and(|s| s.fallback_from.is_some()));
     let fallback = if has_fallback { 9 } else { 11 };
+    let has_cache = shown.iter().any(|row| row.sent().is_some_and(|s| s.usage.cache_read > 0));
+    let cache = if has_cache { 8 } else { 15 };
     // Long run names take from the reason, not from whether it is shown.
     let why = if wide { (10, 10) } else { (39_u16.saturating_sub(run).max(20), 200) };
     [
@@ -111,7 +113,7 @@ fn columns(shown: &[Arc<Row>], wide: bool) -> [Column; COLUMNS] {
         text("PROVIDER", provider, 1),
         text("FALLBACK FROM", 15, fallback),
         number("TOK IN→OUT", 10, 4),
-        number("CACHE", 5, 8),
+        number("CACHE", 5, cache),
         number("COST", 9, 0),
         number("LAT", 6, 3),
         text("STATUS", 9, 0),

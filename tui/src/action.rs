@@ -3,6 +3,12 @@
 //! Keys, help and (later) the palette and the mouse all go through an [`Action`]. Each has a name
 //! and a help line, and says why it is not available instead of doing nothing. Refuses to know
 //! which key it is on: that is [`crate::keys`].
+//!
+//! ```text
+//! Action ─▶ name()     budget-raise …     for configuration and the palette
+//!        ─▶ help()     one line           for the help
+//!        ─▶ refusal()  why not            for the person who pressed the key
+//! ```
 
 use tollgate_shared::event::BudgetEvent;
 
@@ -196,6 +202,8 @@ fn changes(model: &Model) -> Option<String> {
     model.frozen.is_some().then(|| "the screen is frozen; f lets it go on".into())
 }
 
+/// The reason of what is listed before it is built: a person learns what is coming, and that
+/// the key is not broken.
 fn not_yet(when: &str) -> String {
     format!("not built yet: it comes {when}")
 }

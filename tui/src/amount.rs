@@ -87,6 +87,7 @@ pub fn step(limit: Usd) -> Usd {
     Usd::from_picos(size.into_iter().find(|size| *size <= quarter).unwrap_or(unit))
 }
 
+/// An amount with or without its `$`; nothing is rounded on the way.
 fn usd(text: &str) -> Result<Usd, String> {
     let text = text.trim();
     let bare = text.strip_prefix('$').unwrap_or(text).trim_start();
@@ -99,6 +100,8 @@ fn usd(text: &str) -> Result<Usd, String> {
     padded.parse().map_err(|_| format!("`{text}` is no amount"))
 }
 
+/// `amount` times a decimal factor, rounded down to a whole pico. A product beyond counting
+/// becomes the largest number, which the limit then refuses.
 fn scaled(amount: Usd, factor: Usd) -> Usd {
     let product = amount.picos().checked_mul(factor.picos()).unwrap_or(i128::MAX);
     Usd::from_picos(product / PICOS_PER_USD)

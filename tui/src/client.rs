@@ -2,6 +2,9 @@
 //!
 //! Carries bodies that others wrote and brings back status and text. Refuses to know what they
 //! mean, and never prints a key.
+//!
+//! A task for each request, not a queue: a change must not wait behind a slow read, and each carries
+//! its own idempotency key, so a repeated one changes nothing twice.
 
 use std::time::Duration;
 
@@ -66,6 +69,7 @@ impl Client {
         });
     }
 
+    /// Status and text of the answer. Addresses are left out of errors: a URL may hold a key.
     async fn result(&self, call: &Call) -> Result<(u16, String), String> {
         let base = match call.target {
             Target::Gateway => &self.gateway,

@@ -3,6 +3,12 @@
 //! Three bounded queues: input, replies, data. Input is drained first; a frame is drawn when it is
 //! drained and something is dirty: at once after a key, at most `fps` times a second after data. A
 //! slow terminal is drawn on more seldom. Refuses to know what messages mean.
+//!
+//! | queue | most | when it is full |
+//! |---|---|---|
+//! | input | the terminal's own | keys wait |
+//! | replies | 16 | requests wait to be answered |
+//! | deltas | 600 | the feed waits, then the server says `lagged` |
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -123,6 +129,7 @@ pub async fn run(options: ConsoleOptions) -> anyhow::Result<()> {
     done
 }
 
+/// Everything the loop owns; the model is the only part that anybody decides about.
 struct Console {
     model: Model,
     term: Term,
@@ -133,12 +140,14 @@ struct Console {
     depth: Depth,
 }
 
+/// What the loop waits for besides input and time.
 struct Queues<'a> {
     deltas: mpsc::Receiver<Delta>,
     replies: mpsc::Receiver<Reply>,
     signals: &'a mut mpsc::Receiver<i32>,
 }
 
+/// Whether the loop goes on.
 enum Next {
     Go,
     Leave,
@@ -184,6 +193,8 @@ impl Console {
         }
     }
 
+    /// An event of the terminal. The size is the terminal's own business before it is the
+    /// model's.
     fn input(&mut self, event: crossterm::event::Event) -> anyhow::Result<Next> {
         let Some(message) = term::message(event) else { return Ok(Next::Go) };
         if let Message::Resize(width, height) = message {
@@ -192,6 +203,7 @@ impl Console {
         self.take(message, true)
     }
 
+    /// A message into the model, its effects out into the world.
     fn take(&mut self, message: Message, is_urgent: bool) -> anyhow::Result<Next> {
         let effects = update(&mut self.model, message);
         self.governor.dirty(is_urgent);
@@ -208,6 +220,7 @@ impl Console {
         Ok(Next::Go)
     }
 
+    /// Stopping and continuing are handled here; every other signal asks to leave.
     fn signal(&mut self, signal: i32) -> anyhow::Result<Next> {
         match signal {
             SIGTSTP => self.term.suspend()?,
@@ -218,6 +231,7 @@ impl Console {
         self.take(Message::Resize(width, height), true)
     }
 
+    /// One frame: the picture of the model, of which only the differences are written.
     fn draw(&mut self) -> anyhow::Result<()> {
         let theme = Theme::new(self.model.settings.theme, self.depth);
         let (width, height) = self.term.size();
@@ -244,18 +258,22 @@ impl Governor {
         Self { gap, slow: 0, last: Instant::now(), dirty: None }
     }
 
+    /// Something changed; what a person did is urgent, what came over the wire is not.
     fn dirty(&mut self, is_urgent: bool) {
         self.dirty = Some(is_urgent || self.dirty == Some(true));
     }
 
+    /// Whether a frame is owed at all.
     fn is_dirty(&self) -> bool {
         self.dirty.is_some()
     }
 
+    /// The earliest moment of a frame that is not urgent.
     fn due(&self) -> Instant {
         self.last + self.gap * (1 << self.slow)
     }
 
+    /// Whether a frame should be drawn now.
     fn is_time(&self) -> bool {
         match self.dirty {
             None => false,

@@ -132,6 +132,7 @@ impl Name {
         Self::Why,
     ];
 
+    /// The row's text under this name; a refusal has neither provider nor model.
     fn of(self, row: &Row) -> Option<&str> {
         match self {
             Self::Run => Some(row.run.as_str()),
@@ -149,6 +150,7 @@ impl Name {
 }
 
 impl Order {
+    /// Compares what was found with what was asked for.
     fn holds<T: Ord>(self, found: T, wanted: T) -> bool {
         match self {
             Self::Less => found < wanted,
@@ -161,6 +163,7 @@ impl Order {
 }
 
 impl Pattern {
+    /// Reads a pattern; names are compared without regard to case.
     fn new(text: &str) -> Self {
         Self(text.to_lowercase())
     }
@@ -189,6 +192,7 @@ impl Pattern {
     }
 }
 
+/// Whether a name holds a word that is in lower case already.
 fn contains(text: &str, word: &str) -> bool {
     text.to_lowercase().contains(word)
 }

@@ -3,6 +3,11 @@
 //! The help, the footer and `tollgate keys` are printed from this table, so they cannot be wrong.
 //! Unbound on purpose, because tmux, screen and flow control want them: C-a C-b C-h C-j C-k C-s
 //! C-q C-Space. Refuses to know what an action does.
+//!
+//! ```text
+//! key ─▶ Chord ─▶ BINDINGS ─▶ Action ─▶ update          and from the same rows:
+//!                     └─────▶ help, footer, `tollgate keys`
+//! ```
 
 use crate::action::{Action, Section};
 use crate::message::Chord;

@@ -23,6 +23,7 @@ struct Cli {
     command: Option<Verb>,
 }
 
+/// What to do instead of opening the console.
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Prints a picture of a screen.
@@ -38,6 +39,7 @@ enum Verb {
     },
 }
 
+/// Where the backend is and how the console looks; the same for every verb.
 #[derive(Debug, Args)]
 struct Connection {
     /// The gateway.
@@ -71,6 +73,7 @@ struct Connection {
     profile: String,
 }
 
+/// The palettes by their names on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum ThemeArg {
     Auto,
@@ -79,6 +82,7 @@ enum ThemeArg {
     Mono,
 }
 
+/// What the picture shows, and in which form.
 #[derive(Debug, Args)]
 struct ShotArgs {
     /// The screen.
@@ -104,6 +108,7 @@ struct ShotArgs {
     keys: Vec<String>,
 }
 
+/// Parses, then hands over; nothing is decided here.
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.command {
@@ -137,10 +142,12 @@ fn backend_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
+/// One thread is enough for a window; an embedded backend brings its own.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
+/// Takes the picture and prints or writes it.
 async fn take_shot(args: ShotArgs, console: ConsoleOptions) -> anyhow::Result<()> {
     let wanted = args.screen.to_lowercase();
     let screen = Screen::ALL
@@ -161,6 +168,8 @@ async fn take_shot(args: ShotArgs, console: ConsoleOptions) -> anyhow::Result<()
     Ok(())
 }
 
+/// Arguments and environment become the console's options; a key is read from the variable that
+/// was named and goes nowhere else.
 fn options(connection: Connection) -> anyhow::Result<ConsoleOptions> {
     let variable = |name: &str| std::env::var(name).ok();
     let key = match &connection.key_env {
@@ -194,6 +203,7 @@ fn background(colorfgbg: Option<&str>) -> ThemeChoice {
     }
 }
 
+/// `120x40`, bounded so that a slip of the finger does not draw a gigabyte.
 fn size(text: &str) -> Result<(u16, u16), String> {
     let read = text.split_once(['x', '×']).and_then(|(width, height)| {
         let (width, height) = (width.parse::<u16>().ok()?, height.parse::<u16>().ok()?);

@@ -2,6 +2,11 @@
 //!
 //! Block elements become rectangles, because fonts leave hairlines between them; everything else
 //! is text, a run at a time. Refuses to know what is drawn.
+//!
+//! ```text
+//! Buffer ─▶ text    for tests and pipes
+//!        └▶ SVG     for people; rsvg-convert makes a PNG of it
+//! ```
 
 use std::fmt::Write;
 
@@ -107,6 +112,7 @@ fn goes_on(cell: &Cell, next: &Cell, ground: &str) -> bool {
     alike && look(cell, ground) == look(next, ground)
 }
 
+/// A rectangle with sharp edges: soft ones would leave seams between cells.
 fn rect(svg: &mut String, [x, y, width, height]: [u32; 4], fill: &str) {
     writeln!(
         svg,
@@ -116,6 +122,7 @@ fn rect(svg: &mut String, [x, y, width, height]: [u32; 4], fill: &str) {
     .ok();
 }
 
+/// Colours and weight of a cell, with `reversed` resolved.
 fn look(cell: &Cell, ground: &str) -> (String, String, bool) {
     let (fg, bg) = (hex(cell.fg, "#d7dee8"), hex(cell.bg, ground));
     let bold = cell.modifier.contains(Modifier::BOLD);
@@ -140,6 +147,7 @@ fn block(symbol: &str) -> Option<(bool, u32)> {
     }
 }
 
+/// A colour as SVG writes it; named ones as a common terminal shows them.
 fn hex(color: Color, otherwise: &str) -> String {
     match color {
         Color::Rgb(red, green, blue) => format!("#{red:02x}{green:02x}{blue:02x}"),
@@ -155,6 +163,7 @@ fn hex(color: Color, otherwise: &str) -> String {
     }
 }
 
+/// Text that cannot end its element.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

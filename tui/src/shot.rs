@@ -2,6 +2,8 @@
 //!
 //! Connects like the console, waits for a snapshot and a while more, draws once. Refuses to know
 //! terminals.
+//!
+//! Keys can be pressed first, so a picture of a dialog is taken as easily as one of the dashboard.
 
 use std::io::Write;
 use std::path::Path;
@@ -57,6 +59,7 @@ pub async fn take(options: ShotOptions) -> anyhow::Result<Shot> {
     Ok(Shot { buffer, theme, title: format!("tollgate · {}", name.to_lowercase()) })
 }
 
+/// Plays the console without a terminal until the picture is worth taking.
 async fn collect(options: &ShotOptions) -> anyhow::Result<Model> {
     let chords = options.keys.iter().map(|key| {
         Chord::read(key).with_context(|| format!("failed to press `{key}`: it is no key"))

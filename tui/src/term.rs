@@ -3,6 +3,12 @@
 //! Given back after `q`, an error, a panic in any thread, INT, TERM and HUP, and while suspended.
 //! Only the cells that changed are written, within synchronized output, and nothing at all when
 //! nothing changed; nothing is ever cleared to be drawn anew. Only this module knows crossterm.
+//!
+//! ```text
+//! enter ─▶ draw … draw ─▶ give back        q, error, panic, INT, TERM, HUP
+//!               ▲   │
+//!               └───┴─ suspend ─▶ give back ─▶ stop ─▶ continue ─▶ take ─▶ every cell anew
+//! ```
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,6 +124,7 @@ pub fn message(event: Event) -> Option<Message> {
     }
 }
 
+/// A key of crossterm in our own words; keys that mean nothing here are `None`.
 fn chord(key: KeyEvent) -> Option<Chord> {
     let code = match key.code {
         KeyCode::Char(letter) => Code::Char(letter),
@@ -141,6 +148,7 @@ fn chord(key: KeyEvent) -> Option<Chord> {
     Some(Chord { code, ctrl })
 }
 
+/// Takes the terminal: raw mode, the other screen, marked pastes, no cursor.
 fn take() -> io::Result<()> {
     GIVEN_BACK.store(false, Ordering::SeqCst);
     crossterm::terminal::enable_raw_mode()?;
@@ -176,6 +184,7 @@ fn unknown(area: Rect) -> Buffer {
     Buffer::filled(area, cell)
 }
 
+/// RFC 4648, which OSC 52 wants; a dozen lines spare a dependency.
 fn base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for part in bytes.chunks(3) {

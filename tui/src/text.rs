@@ -76,6 +76,8 @@ pub fn right(text: &str, width: usize) -> String {
     filled
 }
 
+/// Cells of one character, as the terminal library counts them: two opinions would tear the
+/// screen.
 fn width_of_char(letter: char) -> usize {
     if letter.is_ascii() {
         return 1;

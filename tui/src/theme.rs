@@ -182,6 +182,7 @@ impl Theme {
 /// How many series a chart tells apart; the last is "other".
 pub const SERIES: usize = 6;
 
+/// A colour as palettes are written.
 const fn rgb(hex: u32) -> Color {
     let [_, red, green, blue] = hex.to_be_bytes();
     Color::Rgb(red, green, blue)

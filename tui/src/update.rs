@@ -3,6 +3,13 @@
 //! A message comes in, the model is another one, and effects go out. No clock is read and nothing
 //! is sent from here, so every story can be played in a test. The leaves: what came from the
 //! backend, what a key does, what a dialog does, what an answer means.
+//!
+//! | message | leaf |
+//! |---|---|
+//! | a delta, the clock | `fold` |
+//! | a key without a dialog | `browse`, or a dialog opens |
+//! | a key or a paste with a dialog | `dialogs` |
+//! | a reply | `replies` |
 
 use crate::action::Action;
 use crate::keys;
@@ -33,6 +40,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     }
 }
 
+/// A key goes to the dialog on top, else through the table; two work everywhere.
 fn press(model: &mut Model, chord: Chord) -> Vec<Effect> {
     let action = keys::action(chord);
     // These two must work whatever is on top.

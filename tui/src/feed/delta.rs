@@ -1,6 +1,11 @@
 //! What came within 100 ms, merged: states last wins, receipts and seconds appended in order.
 //!
 //! Ten thousand receipts a second are ten messages a second. Refuses to know sockets.
+//!
+//! ```text
+//! tick tick receipts budget(7) budget(8) receipts checkpoint  ─▶  Delta { 2 seconds, receipts,
+//!                                                                 budget(8), checkpoint }
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -136,6 +141,7 @@ impl Delta {
     }
 }
 
+/// A tick is a second with a place; the place has served its purpose by now.
 fn second(tick: Tick) -> Second {
     let Tick { at, all, by_provider, by_run, by_agent, by_model, .. } = tick;
     Second { at, all, by_provider, by_run, by_agent, by_model }

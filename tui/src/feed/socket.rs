@@ -134,6 +134,7 @@ impl Feed {
         (heard, why)
     }
 
+    /// The handshake: where to go on from, and the key in a header, never in the address.
     fn request(
         &self,
     ) -> Result<tokio_tungstenite::tungstenite::handshake::client::Request, String> {
@@ -178,6 +179,8 @@ impl Feed {
         Ok(())
     }
 
+    /// Waits when the console is behind: events then queue in the socket, and the server says
+    /// `lagged` before anybody's memory fills.
     async fn hand_over(&mut self) {
         if self.delta.is_empty() {
             return;

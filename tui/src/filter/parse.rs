@@ -2,6 +2,13 @@
 //!
 //! A small hand-written descent: tokens first, each with its place, then `or` over `and` over
 //! `not`. Refuses to know rows.
+//!
+//! ```text
+//! any  := all ("or" all)*
+//! all  := one ("and"? one)*
+//! one  := "not" one | "(" any ")" | field sign value | word
+//! sign := ":" "=" "!=" "<" "<=" ">" ">="
+//! ```
 
 use tollgate_shared::money::Usd;
 
@@ -21,6 +28,7 @@ pub(super) fn read(text: &str) -> Result<Option<Filter>, FilterError> {
     }
 }
 
+/// A word as it was typed, with its place, so that an error can point at it.
 #[derive(Clone, Debug)]
 struct Token {
     text: String,
@@ -30,15 +38,18 @@ struct Token {
 }
 
 impl Token {
+    /// The error that points here.
     fn error(&self, why: impl Into<String>) -> FilterError {
         FilterError { start: self.start, length: self.length, why: why.into() }
     }
 
+    /// Whether it is a word of the language; in quotes it is only text.
     fn is(&self, word: &str) -> bool {
         !self.quoted && self.text.eq_ignore_ascii_case(word)
     }
 }
 
+/// Splits at spaces and brackets; quotes keep both.
 fn tokens(text: &str) -> Result<Vec<Token>, FilterError> {
     let mut tokens = Vec::new();
     let mut letters = text.chars().enumerate().peekable();
@@ -70,6 +81,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, FilterError> {
     Ok(tokens)
 }
 
+/// Where the descent has come to.
 struct Reader {
     tokens: Vec<Token>,
     next: usize,
@@ -77,16 +89,19 @@ struct Reader {
 }
 
 impl Reader {
+    /// The token that comes next, left where it is.
     fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.next)
     }
 
+    /// Takes the next token if it is this word.
     fn take(&mut self, word: &str) -> bool {
         let found = self.peek().is_some_and(|token| token.is(word));
         self.next += usize::from(found);
         found
     }
 
+    /// `a or b or c`.
     fn any(&mut self) -> Result<Filter, FilterError> {
         let mut parts = vec![self.all()?];
         while self.take("or") {
@@ -95,6 +110,7 @@ impl Reader {
         Ok(one_or(parts, Filter::Any))
     }
 
+    /// `a and b`, and the same without the word.
     fn all(&mut self) -> Result<Filter, FilterError> {
         let mut parts = vec![self.one()?];
         loop {
@@ -107,6 +123,7 @@ impl Reader {
         }
     }
 
+    /// A term, `not` a term, or something in brackets.
     fn one(&mut self) -> Result<Filter, FilterError> {
         let Some(token) = self.peek().cloned() else {
             let last = self.tokens.last().cloned();
@@ -136,6 +153,7 @@ impl Reader {
     }
 }
 
+/// A list of one is its only member: the tree shows what was meant, not how it was read.
 fn one_or(mut parts: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
     match (parts.len(), parts.pop()) {
         (1, Some(only)) => only,
@@ -146,6 +164,7 @@ fn one_or(mut parts: Vec<Filter>, many: fn(Vec<Filter>) -> Filter) -> Filter {
     }
 }
 
+/// `field`, a sign, a value; without a sign the whole is a word to look for.
 fn term(token: &Token) -> Result<Filter, FilterError> {
     let Some(at) = token.text.find([':', '=', '<', '>', '!']).filter(|_| !token.quoted) else {
         return Ok(Filter::Word(token.text.to_lowercase()));
@@ -188,10 +207,12 @@ fn term(token: &Token) -> Result<Filter, FilterError> {
     Ok(if operator == "!=" { Filter::Not(Box::new(filter)) } else { filter })
 }
 
+/// The error that shows by example which unit is wanted.
 fn unit(token: &Token, example: &str) -> FilterError {
     token.error(format!("a value such as {example}"))
 }
 
+/// The name that a field stands for.
 fn name(field: &str) -> Option<Name> {
     Some(match field {
         "run" => Name::Run,
@@ -205,6 +226,7 @@ fn name(field: &str) -> Option<Name> {
     })
 }
 
+/// A name against one or more patterns, any of which may fit.
 fn names(token: &Token, name: Name, operator: &str, value: &str) -> Result<Filter, FilterError> {
     let patterns = value.split(',').filter(|part| !part.is_empty()).map(Pattern::new).collect();
     let filter = Filter::Name(name, patterns);
@@ -215,6 +237,7 @@ fn names(token: &Token, name: Name, operator: &str, value: &str) -> Result<Filte
     }
 }
 
+/// Dollars, or cents with `¢`.
 fn usd(text: &str) -> Option<Usd> {
     match text.strip_suffix('¢') {
         Some(cents) => {

@@ -194,6 +194,8 @@ impl Day {
         Some(today.spent + to_come)
     }
 
+    /// Whether it took longer than its provider promised when it came; the promise may change
+    /// later.
     fn is_slow(&self, receipt: &Receipt) -> bool {
         let promise = self
             .providers

@@ -2,6 +2,12 @@
 //!
 //! Forms hold what was typed and answer with the exact request it means, or with the first field
 //! that must be mended. Nothing is sent from here. Refuses to know keys and cells.
+//!
+//! | form | asks | sends |
+//! |---|---|---|
+//! | budget | `75`, `+25`, `x1.5`, mode, note | `POST :6120/budget`, `If-Match` |
+//! | circuit | open, half-open, closed; for how long; why | `POST :6103/providers/{name}/circuit` |
+//! | register | ten fields, or a pasted object | `POST :6103/register` |
 
 use serde::Serialize;
 use tollgate_shared::budget::{Account, Level, Mode};
@@ -232,6 +238,7 @@ impl CircuitForm {
         Ok(serde_json::to_string(&CircuitBody { state, reason, for_s }).unwrap_or_default())
     }
 
+    /// The span in whole seconds; beyond a day an open circuit should be a decision of its own.
     fn seconds(&self) -> Result<u64, String> {
         match crate::filter::span_ms(self.span.value().trim()).map(|ms| ms / 1_000) {
             Some(seconds @ 1..=86_400) => Ok(seconds),

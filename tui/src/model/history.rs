@@ -46,6 +46,7 @@ impl Group {
         }
     }
 
+    /// Its place in the array of groups.
     const fn index(self) -> usize {
         match self {
             Self::Run => 0,
@@ -188,6 +189,7 @@ impl History {
     }
 }
 
+/// What some spans add up to.
 fn total<'a>(spans: impl Iterator<Item = &'a Span>) -> Sums {
     spans.fold(Sums::default(), |mut sums, span| {
         sums.add(&span.all);
@@ -195,6 +197,7 @@ fn total<'a>(spans: impl Iterator<Item = &'a Span>) -> Sums {
     })
 }
 
+/// Adds a second to the span it lies in, wherever that is: late seconds find their place.
 fn add_to(ring: &mut VecDeque<Span>, (span_s, most): (i64, usize), second: &Second) {
     let start = second.at.floor_to(span_s);
     let place = ring.iter().rposition(|span| span.start <= start);
@@ -211,6 +214,7 @@ fn add_to(ring: &mut VecDeque<Span>, (span_s, most): (i64, usize), second: &Seco
     }
 }
 
+/// Adds sums by name, with a bound on how many names there can be.
 fn add_names<K: AsRef<str>>(sums: &mut ByName, more: &BTreeMap<K, Sums>) {
     for (name, more) in more {
         // Looked up before copying the name: the usual case is that it is there.

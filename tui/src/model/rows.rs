@@ -2,6 +2,13 @@
 //!
 //! The view draws these lists and the keys walk over them, so the cursor and the picture cannot
 //! disagree. Sorted by trouble unless asked otherwise. Refuses to know cells and colours.
+//!
+//! | pane | by trouble |
+//! |---|---|
+//! | budgets | frozen, blocked, then by runway; those that will not run out by share |
+//! | providers | open, half-open, slower than promised, the rest |
+//! | alerts | not yet known, then by severity, youngest first |
+//! | receipts | newest first, always |
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -175,6 +182,7 @@ pub fn receipts(model: &Model) -> impl Iterator<Item = &Arc<Row>> {
         .filter(move |row| filter.is_none_or(|filtered| filtered.filter.fits(row, day.now)))
 }
 
+/// The list, or the list from its other end.
 fn turned<T>(mut rows: Vec<T>, reversed: bool) -> Vec<T> {
     if reversed {
         rows.reverse();
@@ -195,6 +203,7 @@ fn trouble(entry: &RunEntry) -> (u8, u64, Reverse<u64>) {
     }
 }
 
+/// Open, half-open, slower than promised, then the rest; within each by how few were answered.
 fn provider_trouble(view: &ProviderView) -> (u8, u64, &str) {
     let state = match view.circuit.state {
         CircuitState::Open => 0,
@@ -212,15 +221,18 @@ pub fn is_over_promise(view: &ProviderView) -> bool {
     view.quality.p95_ms.zip(promise).is_some_and(|(found, promise)| found > promise)
 }
 
+/// What a run has spent, from its budget where there is one.
 fn spent(entry: &RunEntry) -> Usd {
     let of_view = entry.view.as_ref().map(|view| view.spent_usd);
     entry.budget.as_ref().map(|budget| budget.enforced.spent_usd()).or(of_view).unwrap_or_default()
 }
 
+/// Dollars a minute; nothing without a budget event.
 fn burn(entry: &RunEntry) -> Usd {
     entry.budget.as_ref().map(|budget| budget.burn_usd_per_min).unwrap_or_default()
 }
 
+/// Hundredths of a percent of the limit that are spent; zero without a limit.
 fn share(entry: &RunEntry) -> u64 {
     let enforced = entry.budget.as_ref().map(|budget| budget.enforced).unwrap_or_default();
     let limit = enforced.limit_usd.unwrap_or_default();

@@ -118,6 +118,7 @@ pub struct Tail {
     names: Names,
 }
 
+/// Every name that rows share.
 #[derive(Clone, Debug, Default)]
 struct Names {
     runs: BTreeSet<RunId>,
@@ -215,6 +216,7 @@ impl Tail {
         self.newest_first().filter(|row| row.run == *run).find_map(|row| Some(row.sent()?.seq))
     }
 
+    /// Adds at the end; the oldest falls off and is counted.
     fn append(&mut self, row: Row) {
         self.next += 1;
         self.rows.push_back(Arc::new(row));
@@ -238,6 +240,7 @@ fn shared<K: Ord + Clone>(known: &mut BTreeSet<K>, name: &K) -> K {
     name.clone()
 }
 
+/// The same for plain texts, found without making one first.
 fn shared_text(known: &mut BTreeSet<Arc<str>>, text: &str) -> Arc<str> {
     match known.get(text) {
         Some(known) => known.clone(),

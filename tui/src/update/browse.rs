@@ -1,6 +1,12 @@
 //! Moving, sorting, looking: keys that change what is seen and never what is so.
 //!
 //! Refuses to know dialogs and requests.
+//!
+//! | what moves | what stays |
+//! |---|---|
+//! | Tab | every cursor, in every pane |
+//! | rows that arrive, another order | the thing that the cursor is on |
+//! | `f` | everything that is shown; what is known goes on |
 
 use crate::action::Action;
 use crate::message::Effect;
@@ -60,12 +66,14 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
     Vec::new()
 }
 
+/// A move of the cursor.
 enum Step {
     By(isize),
     First,
     Last,
 }
 
+/// The next pane that is drawn, round and round.
 fn focus(model: &mut Model, by: isize) {
     let shown = layout::panes(model);
     if shown.is_empty() {
@@ -77,6 +85,7 @@ fn focus(model: &mut Model, by: isize) {
     model.panes.focus = shown[next];
 }
 
+/// Moves by the rows that the pane shows, or by a part of them.
 fn page(model: &mut Model, direction: isize, part: usize) {
     let rows = layout::rows_of(model, model.panes.focus) / part;
     step(model, Step::By(direction * rows.max(1).cast_signed()));
@@ -122,6 +131,7 @@ pub(super) fn keep_in_sight(model: &mut Model) {
     }
 }
 
+/// The row number of a thing, in the order it is shown.
 fn place(model: &Model, id: PaneId, key: &Key) -> Option<usize> {
     match key {
         // The tail is long; its rows are found without listing them all.
@@ -145,6 +155,7 @@ fn back(model: &mut Model) {
     }
 }
 
+/// Back to the first row, and to whatever comes to stand there.
 fn follow(model: &mut Model) {
     let id = model.panes.focus;
     let pane = model.panes.at_mut(id);
@@ -153,6 +164,7 @@ fn follow(model: &mut Model) {
     pane.arrivals = 0;
 }
 
+/// Keeps a copy to look at, or lets it go; the live day goes on either way.
 fn freeze(model: &mut Model) {
     model.frozen = match model.frozen.take() {
         Some(_) => None,
@@ -160,12 +172,14 @@ fn freeze(model: &mut Model) {
     };
 }
 
+/// The next window; the longer ones are asked for at once.
 fn window(model: &mut Model) -> Vec<Effect> {
     model.window = model.window.next();
     model.metrics = None;
     super::fold::metrics(model)
 }
 
+/// The cursor's thing as text for a clipboard, with a word about where it went.
 fn copy(model: &mut Model) -> Vec<Effect> {
     let Some(key) = rows::cursor(model, model.panes.focus) else { return Vec::new() };
     let text = match &key {

@@ -2,6 +2,13 @@
 //!
 //! Nothing is sent without a dialog that showed the consequence, and Esc always closes without
 //! sending. Refuses to know how a dialog looks.
+//!
+//! | key | help | filter | forms | detail |
+//! |---|---|---|---|---|
+//! | Esc | closes | clears and closes | closes, sends nothing | closes |
+//! | Enter | runs the line | keeps the filter | sends, or goes to what is wrong | closes |
+//! | Tab, arrows | next line | – | next field | scroll |
+//! | letters | search | type | type | `j` `k` scroll |
 
 use tollgate_shared::circuit::CircuitState;
 use tui_input::{Input, InputRequest};
@@ -120,6 +127,7 @@ fn moved(focus: &mut usize, count: usize, chord: Chord) -> bool {
     true
 }
 
+/// Searches while typing, moves with the arrows, runs the chosen line with Enter.
 fn help(model: &mut Model, mut list: HelpList, chord: Chord) -> Vec<Effect> {
     let lines = crate::view::help_lines(list.search.value());
     match chord.code {
@@ -142,6 +150,7 @@ fn help(model: &mut Model, mut list: HelpList, chord: Chord) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Reads the filter at every key, so that the table answers while one types.
 fn filter(model: &mut Model, mut line: FilterLine, chord: Chord) -> Vec<Effect> {
     typed(&mut line.input, chord);
     match Filter::read(line.input.value()) {
@@ -162,6 +171,7 @@ fn filter(model: &mut Model, mut line: FilterLine, chord: Chord) -> Vec<Effect> 
     Vec::new()
 }
 
+/// Types into the budget form; Enter sends what it shows, with the version it was opened with.
 fn budget(model: &mut Model, mut form: Box<BudgetForm>, chord: Chord) -> Vec<Effect> {
     let mut effects = Vec::new();
     if form.sending != Sending::Waiting {
@@ -208,6 +218,7 @@ fn is_choice(chord: Chord) -> bool {
     matches!(chord.code, Code::Char(' ') | Code::Left | Code::Right)
 }
 
+/// Chooses, types, sends; the reason travels with the change.
 fn circuit(model: &mut Model, mut form: Box<CircuitForm>, chord: Chord) -> Vec<Effect> {
     let mut effects = Vec::new();
     if form.sending != Sending::Waiting {
@@ -245,6 +256,7 @@ fn circuit(model: &mut Model, mut form: Box<CircuitForm>, chord: Chord) -> Vec<E
     effects
 }
 
+/// Types into the form; Enter goes to the first bad field, or sends.
 fn register(model: &mut Model, mut form: Box<RegisterForm>, chord: Chord) -> Vec<Effect> {
     let mut effects = Vec::new();
     if form.sending != Sending::Waiting {
@@ -280,6 +292,7 @@ fn register(model: &mut Model, mut form: Box<RegisterForm>, chord: Chord) -> Vec
     effects
 }
 
+/// A detail only scrolls; any key that says "done" closes it.
 fn scroll(model: &mut Model, mut detail: Detail, chord: Chord) -> Vec<Effect> {
     detail.scroll = match chord.code {
         Code::Down | Code::Char('j') => detail.scroll + 1,
@@ -294,6 +307,7 @@ fn scroll(model: &mut Model, mut detail: Detail, chord: Chord) -> Vec<Effect> {
     Vec::new()
 }
 
+/// The number of the next change: with the session it makes the idempotency key.
 fn next_number(model: &mut Model) -> u64 {
     model.sent += 1;
     model.sent

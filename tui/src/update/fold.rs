@@ -3,6 +3,10 @@
 //! In this order: the connection, then a snapshot where there is one, then what came after it.
 //! Sums come from seconds, rows from receipts, and the ledger's word is compared at its very place
 //! between the receipts. Refuses to know keys and dialogs.
+//!
+//! ```text
+//! delta:  receipt receipt │ checkpoint │ receipt       compared after two, not after three
+//! ```
 
 use tollgate_shared::time::Timestamp;
 use tollgate_shared::window::WindowKind;
@@ -115,6 +119,8 @@ fn caught_up(day: &Day, delta: &Delta) -> u64 {
     of_snapshot + u64::try_from(delta.receipts.len()).unwrap_or(0)
 }
 
+/// The connection came or went; after a gap the person is told how long it was and what it
+/// cost.
 fn link(model: &mut Model, delta: &Delta, caught_up: u64) {
     let now = model.live.now;
     match &delta.link {
@@ -176,6 +182,7 @@ pub(super) fn metrics(model: &mut Model) -> Vec<Effect> {
     wanted.into_iter().map(|kind| Effect::Send(metrics_call(kind))).collect()
 }
 
+/// The request for one window.
 fn metrics_call(kind: WindowKind) -> Call {
     let word = match kind {
         WindowKind::Minute => "minute",

@@ -3,6 +3,12 @@
 //! A change that was made closes its dialog and says so; one that was refused stays open with the
 //! reason; one that somebody else overtook shows both values. Refuses to know HTTP beyond status
 //! and body.
+//!
+//! | answer | what happens |
+//! |---|---|
+//! | 2xx | the dialog closes, a message says what is so now |
+//! | 412 | what holds now is read, and the form reopens with both values |
+//! | else | the form stays, with the backend's own words |
 
 use tollgate_shared::api::{BudgetView, ErrorBody, MetricsView};
 use tollgate_shared::event::BudgetEvent;
@@ -58,6 +64,7 @@ fn reread(purpose: Purpose) -> Vec<Effect> {
     })]
 }
 
+/// The backend's own words where it spoke our error shape.
 fn refusal(status: u16, body: &str) -> String {
     match serde_json::from_str::<ErrorBody>(body) {
         Ok(error) => format!("{}: {}", error.error.code, error.error.message),
@@ -65,6 +72,7 @@ fn refusal(status: u16, body: &str) -> String {
     }
 }
 
+/// The reason goes into the dialog that waits for it, else past the person as a message.
 fn failed(model: &mut Model, why: String) {
     let sending = match &mut model.dialog {
         Some(Dialog::Budget(form)) => Some(&mut form.sending),
@@ -78,6 +86,7 @@ fn failed(model: &mut Model, why: String) {
     }
 }
 
+/// The new budget is shown at once; the event that says the same comes a moment later.
 fn changed(model: &mut Model, run: &RunId, body: &str) {
     if let Some(Dialog::Budget(form)) = &model.dialog
         && form.run == *run
@@ -94,6 +103,7 @@ fn changed(model: &mut Model, run: &RunId, body: &str) {
     }
 }
 
+/// Somebody else was first: their value, ours, and the form open for a second decision.
 fn conflict(model: &mut Model, run: &RunId, body: &str) {
     let Ok(view) = serde_json::from_str::<BudgetView>(body) else {
         failed(model, "somebody else changed it, and what holds now cannot be read".into());
@@ -115,6 +125,7 @@ fn conflict(model: &mut Model, run: &RunId, body: &str) {
     model.live.set_budget(event);
 }
 
+/// Sums of a window; the last day of the week's window is today.
 fn metrics(model: &mut Model, kind: WindowKind, body: &str) {
     let Ok(view) = serde_json::from_str::<MetricsView>(body) else { return };
     if kind == WindowKind::Day

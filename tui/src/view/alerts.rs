@@ -1,4 +1,10 @@
 //! ALERTS: what holds, worst first, with its age. Refuses to know how conditions are found.
+//!
+//! ```text
+//!  ✖ 4m12s  azure-gpt4o: circuit open: 5 × 5xx in a row
+//!  ▲ 16s    R-207: budget at 90% of $50.00
+//!  ✓ 12m    R-198: budget at 100% of $10.00          somebody knows
+//! ```
 
 use ratatui::layout::Rect;
 use tollgate_shared::alert::AlertState;

@@ -1,6 +1,9 @@
 //! What a chart's columns hold: money a minute, by series, and whether it is known at all.
 //!
 //! Refuses to know cells and colours. A column without news is unknown, never zero.
+//!
+//! The newest column is still going on; it is scaled by the seconds that have passed in it, so that
+//! a chart does not end in a collapse every fifteen seconds.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -70,6 +73,8 @@ pub(super) fn totals(model: &Model, most: usize) -> Vec<Option<Usd>> {
         .collect()
 }
 
+/// Columns from what was heard, stacked by the largest series of the whole picture: ranking
+/// each column by itself would make colours jump.
 fn recent(model: &Model, span_s: i64, most: usize) -> Bars {
     let history = &model.day().history;
     let group = stacked_by(model.group);

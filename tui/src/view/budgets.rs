@@ -77,6 +77,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     }
 }
 
+/// Widths by what there is to show: names differ, and the gauge takes what is left.
 fn columns(shown: &[(&RunId, &RunEntry)], wide: bool, room: u16) -> [Column; COLUMNS] {
     let longest = shown.iter().map(|(run, _)| run.as_str().len()).max().unwrap_or(5);
     let (run_most, gauge) = match (wide, room) {
@@ -106,12 +107,14 @@ fn columns(shown: &[(&RunId, &RunEntry)], wide: bool, room: u16) -> [Column; COL
     ]
 }
 
+/// What a cell needs besides its run.
 struct Context<'a> {
     model: &'a Model,
     canvas_money: &'a dyn Fn(Usd, u32) -> String,
     theme: &'a Theme,
 }
 
+/// The pieces of one cell.
 fn cell(
     context: &Context<'_>,
     (run, entry): (&RunId, &RunEntry),
@@ -194,11 +197,13 @@ pub(super) const fn mode(mode: Mode) -> &'static str {
     }
 }
 
+/// Spent over requests, rounded down; nothing without requests.
 fn per_request(spent: Usd, requests: u64) -> Option<Usd> {
     let requests = i128::from(requests);
     (requests > 0).then(|| Usd::from_picos(spent.picos() / requests))
 }
 
+/// The keys that act here; a console that may change nothing offers none that would.
 const fn hints(model: &Model) -> &'static [(&'static str, &'static str)] {
     if model.settings.read_only || model.server_read_only {
         &[("Enter", "open")]

@@ -3,6 +3,13 @@
 //! Everything that is put here went through [`text::clean`] and is cut at the area's edge, so no
 //! text from outside can move a cursor and no pane can write over another. Refuses to know what
 //! the words mean.
+//!
+//! ```text
+//! outside text ─▶ put ─▶ text::clean ─▶ cut at the area ─▶ cells
+//! ```
+//!
+//! Panes never hold the buffer itself. A component that owned its cells would be simpler to write and
+//! impossible to bound.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -128,6 +135,7 @@ pub(super) fn width_of(pieces: &[Piece]) -> usize {
     pieces.iter().map(|(text, _)| text::width_of(text)).sum()
 }
 
+/// Leaves out rank after rank until both parts fit beside each other.
 fn fit(mut left: Vec<Seg>, mut right: Vec<Seg>, width: usize) -> (Vec<Seg>, Vec<Seg>) {
     let cells = |segs: &[Seg]| segs.iter().map(|seg| text::width_of(&seg.text)).sum::<usize>();
     // One cell stays between the parts.

@@ -3,6 +3,14 @@
 //! Eight levels to a cell; where two series meet inside one, the lower is its colour and the upper
 //! its ground. A gap in what is known is `╌`, never zero. Without colour the series are letters.
 //! Refuses to know where the numbers come from: that is [`super::bars`].
+//!
+//! ```text
+//! 1.00 ┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈┈▄▂┈    the scale ends with a round number
+//!      ▁▂▃▅▄▂▁        ▁▃▅▇██▇▅▃    upper series
+//! 0.50 ███████▇▅▃▂▃▅▇███████████
+//! 0.00 ███████████████████████╌╌   lower series; the end is not known
+//!      -12m        -4m      now
+//! ```
 
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
@@ -66,6 +74,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect) {
     axis(canvas, inner, place, &bars, cells);
 }
 
+/// Marks and names, short enough that all of them fit.
 fn legend(canvas: &Canvas<'_>, bars: &Bars, width: u16) -> Vec<Piece> {
     let theme = canvas.theme;
     let cells = usize::from(width).saturating_sub(8) / bars.series.len().max(1);
@@ -114,6 +123,7 @@ fn scale(canvas: &mut Canvas<'_>, inner: Rect, place: Rect, most: Usd) {
     }
 }
 
+/// How long ago, every so many cells, counted from the right.
 fn axis(canvas: &mut Canvas<'_>, inner: Rect, place: Rect, bars: &Bars, cells: usize) {
     let dim = canvas.theme.dim();
     let y = inner.bottom() - 1;
@@ -208,6 +218,7 @@ fn glyph(
     Some((glyph, Style::new().fg(paint(below)).bg(paint(above))))
 }
 
+/// The colour of a rank.
 fn color(canvas: &Canvas<'_>, rank: usize, count: usize) -> Color {
     // "Other" is grey whatever its rank, and a single series has the colour of what is well.
     if count == crate::theme::SERIES && rank + 1 == count {
@@ -216,6 +227,7 @@ fn color(canvas: &Canvas<'_>, rank: usize, count: usize) -> Color {
     canvas.theme.series(rank.min(crate::theme::SERIES - 2))
 }
 
+/// The mark of a rank where there is no colour.
 const fn letter(rank: usize) -> &'static str {
     const LETTERS: [&str; 6] = ["a", "b", "c", "d", "e", "o"];
     LETTERS[if rank < 6 { rank } else { 5 }]
@@ -232,6 +244,7 @@ pub(super) fn ceiling(most: Usd) -> Usd {
     Usd::from_picos(steps.into_iter().find(|step| *step >= picos).unwrap_or(picos))
 }
 
+/// Whole dollars.
 fn usd(whole: i128) -> Usd {
     Usd::from_picos(whole * PICOS_PER_USD)
 }

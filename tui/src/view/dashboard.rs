@@ -1,6 +1,14 @@
 //! The dashboard: one glance. Puts header, panes and footer where the layout says.
 //!
 //! Refuses to know what stands inside them.
+//!
+//! ```text
+//! header: speed, runway and what is broken, the worst alert
+//! ╭ MONEY OUT ────────────╮╭ WHO ────────╮    from 100 columns
+//! ╭ BUDGETS ──────╮╭ PROVIDERS ──────────╮
+//! ╭ RECEIPTS ───────────────────╮╭ ALERTS ╮    alerts from 160 × 40
+//! footer: tabs, keys
+//! ```
 
 use super::canvas::Canvas;
 use super::layout::Layout;

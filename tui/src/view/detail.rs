@@ -1,6 +1,13 @@
 //! One thing in full: a receipt with its arithmetic, a run, a provider, an alert.
 //!
 //! Plain lines that scroll. Refuses to know keys.
+//!
+//! ```text
+//!  input             3,050 tokens      $0.030525
+//!  output              811 tokens      $0.012165
+//!  cost                                $0.042690  ✓ equals the parts
+//!  held                                $0.110000
+//! ```
 
 use ratatui::layout::Rect;
 use tollgate_shared::money::Usd;
@@ -54,6 +61,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, detail: &Detail, area
 
 type Line = Vec<Piece>;
 
+/// How facts are written.
 struct Page<'a> {
     theme: &'a Theme,
     money: &'a dyn Fn(Usd, u32) -> String,
@@ -65,20 +73,24 @@ impl Page<'_> {
         vec![(crate::text::left(label, 12), self.theme.dim()), (value.into(), self.theme.text())]
     }
 
+    /// A fact whose value has a severity.
     fn toned(&self, label: &str, value: impl Into<String>, tone: Option<Tone>) -> Line {
         let style = tone.map_or(self.theme.text(), |tone| self.theme.tone(tone));
         vec![(crate::text::left(label, 12), self.theme.dim()), (value.into(), style)]
     }
 
+    /// A line that is not a fact.
     fn note(&self, text: &str) -> Line {
         vec![(text.to_owned(), self.theme.dim())]
     }
 
+    /// An amount to the sixth decimal, as receipts are read.
     fn usd(&self, amount: Usd) -> String {
         format!("${}", (self.money)(amount, 6))
     }
 }
 
+/// A receipt, or why there is none.
 fn receipt(page: &Page<'_>, row: &Row) -> Vec<Line> {
     let (status, tone) = status::receipt(row.status());
     let mut lines = vec![
@@ -98,6 +110,7 @@ fn receipt(page: &Page<'_>, row: &Row) -> Vec<Line> {
     lines
 }
 
+/// What was sent, and the arithmetic: tokens by class, cost by class, and that they add up.
 fn attempt(page: &Page<'_>, sent: &Sent) -> Vec<Line> {
     let mut lines = vec![
         page.fact("provider", format!("{} · {}", sent.provider, sent.model)),
@@ -157,6 +170,7 @@ fn attempt(page: &Page<'_>, sent: &Sent) -> Vec<Line> {
     lines
 }
 
+/// A run's money as the ledger enforces it, and its newest receipts.
 fn run(page: &Page<'_>, day: &Day, name: &str) -> Vec<Line> {
     let Some(entry) = day.runs.get(name) else {
         return vec![page.note("not a run, or gone")];
@@ -201,6 +215,7 @@ fn run(page: &Page<'_>, day: &Day, name: &str) -> Vec<Line> {
     lines
 }
 
+/// A provider with its prices, its promise and what was measured.
 fn provider(page: &Page<'_>, day: &Day, name: &str) -> Vec<Line> {
     let Some(view) = day.providers.get(name) else {
         return vec![page.note("no longer registered")];
@@ -238,6 +253,7 @@ fn provider(page: &Page<'_>, day: &Day, name: &str) -> Vec<Line> {
     lines
 }
 
+/// What happened, what comes next, since when.
 fn alert(page: &Page<'_>, day: &Day, id: &str) -> Vec<Line> {
     let Some(alert) = day.alerts.get(id) else {
         return vec![page.note("it no longer holds")];

@@ -61,12 +61,14 @@ struct Rows {
 }
 
 impl Rows {
+    /// Writes pieces into the next row.
     fn line(&mut self, canvas: &mut Canvas<'_>, pieces: &[Piece]) {
         if let Some(row) = self.row() {
             canvas.pieces((row.x, row.y), row.width, pieces);
         }
     }
 
+    /// The next row, while there is one.
     fn row(&mut self) -> Option<Rect> {
         let y = self.rect.y + self.next;
         self.next += 1;
@@ -74,6 +76,15 @@ impl Rows {
     }
 }
 
+/// ```text
+///  now   $50.00   spent $45.12   held $0.62   empty 14:32 (18m)
+///  new   +25▏              = $75.00   (75 · +25 · -5 · x1.5)
+///        ━━━━━━━━━━━━━━━━━━━━━━━━━━━╍╍····┊······╎···┃···· 60%
+///  then  ○ ok   empty 16:04 (1h50m)   today → $346.43
+///  mode  (•) clamp   ( ) hard
+///  POST :6120/budget  if-match 7
+///  {"run_id":"R-207","budget_usd":75}
+/// ```
 fn budget(canvas: &mut Canvas<'_>, model: &Model, form: &BudgetForm, area: Rect) {
     let theme = canvas.theme;
     let (dim, strong) = (theme.dim(), theme.strong());
@@ -172,6 +183,7 @@ fn overtaken(canvas: &mut Canvas<'_>, rows: &mut Rows, form: &BudgetForm) {
     rows.line(canvas, &[(format!("  yours would make it ${ours}; Enter sets it"), text)]);
 }
 
+/// A limit, or that there is none.
 fn dollars(canvas: &Canvas<'_>, limit: Option<Usd>) -> String {
     limit.map_or("no limit".into(), |limit| format!("${}", canvas.money(limit, 2)))
 }
@@ -194,6 +206,12 @@ fn projected(canvas: &Canvas<'_>, model: &Model, after: &BudgetEvent) -> String 
     sum.map_or(String::new(), |sum| format!("   today → ${}", canvas.money(sum, 2)))
 }
 
+/// ```text
+///  now   ✖ open 12s  5 × 5xx in a row
+///        (•) open for a while: no traffic, then one probe
+///        ( ) closed: traffic flows, the past is forgotten
+///  then  ▲ openai-gpt4o alone will serve gpt-4o
+/// ```
 fn circuit(canvas: &mut Canvas<'_>, model: &Model, form: &CircuitForm, area: Rect) {
     let theme = canvas.theme;
     let (dim, text) = (theme.dim(), theme.text());
@@ -264,6 +282,10 @@ fn consequence(model: &Model, view: &ProviderView, form: &CircuitForm) -> (Strin
     }
 }
 
+/// ```text
+///  price in *    $30/M ·····················  = 0.00003 per token
+///  price out *   60▏                          ✖ unit? type 60/M or 0.00006
+/// ```
 fn register(canvas: &mut Canvas<'_>, form: &RegisterForm, area: Rect) {
     let theme = canvas.theme;
     let dim = theme.dim();
@@ -309,6 +331,7 @@ fn register(canvas: &mut Canvas<'_>, form: &RegisterForm, area: Rect) {
     sending(canvas, &mut rows, &form.sending);
 }
 
+/// Prices are judged while they are typed: their mistakes are the expensive ones.
 fn is_price(field: Field, input: &Input) -> bool {
     matches!(field, Field::PriceIn | Field::PriceOut) && !input.value().is_empty()
 }
@@ -348,6 +371,7 @@ fn request(canvas: &mut Canvas<'_>, rows: &mut Rows, path: &str, body: &str) {
     }
 }
 
+/// That the request is under way, or why it was refused.
 fn sending(canvas: &mut Canvas<'_>, rows: &mut Rows, sending: &Sending) {
     let theme = canvas.theme;
     let (text, style) = match sending {

@@ -1,4 +1,10 @@
 //! Big digits, three rows high, for a wall. Refuses to know what they count.
+//!
+//! ```text
+//! ▄█▄ █▀█   █▀█ █ █
+//! ▀█▄ █ █   █▀█ ▀▀█
+//! ▀█▀ █▄█ ▄ █▄█   █
+//! ```
 
 /// The three rows of a text of digits, `$`, `.` and `•`; others are left out.
 pub(super) fn rows(text: &str) -> [String; 3] {

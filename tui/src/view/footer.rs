@@ -1,6 +1,11 @@
 //! The last row: tabs, and the keys that are valid now; and the messages above it.
 //!
 //! While a filter is typed, its line stands here. Refuses to know panes.
+//!
+//! ```text
+//!  1Dashboard  2Runs  3Providers  4Receipts  5Routing  6Alerts●4  7Reports     / filter  ? help
+//!  / cost>abc▏  ✖ a value such as $0.05 or 5¢                             Enter keep  Esc clear
+//! ```
 
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -90,6 +95,7 @@ fn filter(canvas: &mut Canvas<'_>, line: &FilterLine, rect: Rect) {
     canvas.row(right, Vec::new(), hints);
 }
 
+/// The filter with its bad token underlined.
 fn marked(canvas: &Canvas<'_>, line: &FilterLine, start: usize, length: usize) -> Vec<Piece> {
     let theme = canvas.theme;
     let letters: Vec<char> = line.input.value().chars().collect();
@@ -117,6 +123,7 @@ pub(super) fn input(
     vec![(before, style), ("▏".into(), cursor), (after, style)]
 }
 
+/// The key that is shown where there is room for one.
 fn first_key(action: Action) -> String {
     let keys = keys::keys(action);
     keys.split(' ').next().unwrap_or_default().to_owned()

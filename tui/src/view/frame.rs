@@ -70,6 +70,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, rect: Rect, frame: Frame<'_>) -> Rec
     Rect { x: rect.x + 1, y: rect.y + 1, width: rect.width - 2, height: rect.height - 2 }
 }
 
+/// A horizontal line with its ends.
 fn rule(canvas: &mut Canvas<'_>, rect: Rect, glyphs: [&str; 3], style: ratatui::style::Style) {
     let [first, middle, last] = glyphs;
     let line = middle.repeat(usize::from(rect.width.saturating_sub(2)));

@@ -96,6 +96,7 @@ pub(super) fn bar(part: Usd, whole: Usd, width: u16, styles: (Style, Style)) -> 
     pieces
 }
 
+/// Joins glyphs of one look into one piece.
 fn push(pieces: &mut Vec<Piece>, glyph: &str, style: Style) {
     match pieces.last_mut() {
         Some((text, known)) if *known == style => text.push_str(glyph),

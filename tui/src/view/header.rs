@@ -2,6 +2,12 @@
 //!
 //! They answer everything at every size, so their parts have ranks and the least needed goes
 //! first. Refuses to know panes.
+//!
+//! ```text
+//!  $0.84/min ▲31% ▅▅▅▆▆▇▇█▇▆  412k tok/min  96 req/min  ok 98.9%      ● LIVE 0.2s Σ✓  prod  14:14:07
+//!  R-207 empty in 18m at 14:32  ·  today $212.40 +≤0.31 → $401 by 24:00    ✖2 critical ▲3 warning
+//!  ✖ 14:09:55 azure-gpt4o circuit open: 5 × 5xx in a row for 4m12s                               +3
+//! ```
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -67,6 +73,7 @@ fn change(model: &Model, burn: Usd) -> Option<(String, Option<Tone>)> {
     Some((format!("{sign}{}%", off.min(999)), tone))
 }
 
+/// Sparkline, tokens, requests, answered, cached: each with its rank.
 fn traffic(canvas: &Canvas<'_>, model: &Model, class: Class) -> Vec<Seg> {
     let theme = canvas.theme;
     let width = match class {
@@ -179,6 +186,7 @@ pub(super) fn freshness(canvas: &Canvas<'_>, model: &Model, wide: bool) -> Vec<S
     vec![seg(0, text, style)]
 }
 
+/// The next try, and since when nothing was heard.
 fn lost(model: &Model, wide: bool) -> String {
     let Link::Lost { since, attempt, retry_at, .. } = &model.link else { return String::new() };
     let wait = u64::try_from(retry_at.millis_since(model.live.now).max(0)).unwrap_or(0);

@@ -1,6 +1,13 @@
 //! The help: every action from the key table, those of this pane first, searchable.
 //!
 //! An action that is not available is listed with the reason. Refuses to know what keys do.
+//!
+//! ```text
+//!  THIS PANE: BUDGETS                    MOVE
+//! ▌b       budget dialog                 Tab     next pane
+//!  x       pause or resume the run –     j ↓     row down
+//!  pause: not built yet: it comes with the Runs screen
+//! ```
 
 use ratatui::layout::Rect;
 
@@ -91,11 +98,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, list: &HelpList, area
     }
 }
 
+/// What one cell of the list is.
 enum Entry {
     Title(Section),
     Line(usize, Action),
 }
 
+/// Writes one cell of the list.
 fn line(canvas: &mut Canvas<'_>, model: &Model, entry: &Entry, selected: usize, rect: Rect) {
     let theme = canvas.theme;
     match entry {

@@ -8,6 +8,12 @@
 //! | large | from 160 × 40 | header with big digits, alerts beside the receipts |
 //!
 //! Also asked by keys, which must know how many rows a page has. Refuses to know what is drawn.
+//!
+//! ```text
+//! large:  header 3 · chart 66 % | WHO (28 %) · budgets 43 % | providers (24 %) · receipts 71 % | alerts
+//! medium: header 3 · chart 56 % | WHO (28 %) · budgets 47 % | providers (28 %) · receipts
+//! small:  header 3 · budgets 35 % · providers 30 % · receipts
+//! ```
 
 use ratatui::layout::Rect;
 
@@ -58,6 +64,7 @@ pub fn layout(model: &Model, area: Rect) -> Layout {
     places(model.zoomed, model.panes.focus, area)
 }
 
+/// The places for a focus and a zoom; asked without a model by the keys.
 fn places(zoomed: bool, focus: PaneId, area: Rect) -> Layout {
     let class = Class::of(area.width, area.height);
     if class == Class::Tiny {
@@ -104,6 +111,7 @@ pub fn has_header(class: Class, id: PaneId, rect: Rect) -> bool {
     }
 }
 
+/// The whole terminal.
 fn area_of(model: &Model) -> Rect {
     Rect::new(0, 0, model.size.0, model.size.1)
 }
@@ -119,6 +127,7 @@ fn small(body: Rect) -> Vec<(PaneId, Rect)> {
     ]
 }
 
+/// Chart and WHO above, budgets and providers in the middle, receipts below.
 fn boxes(body: Rect, class: Class) -> (Option<Rect>, Vec<(PaneId, Rect)>) {
     // Below twenty rows a chart would leave the tables nothing to say.
     let [upper, middle, lower] = match (class, body.height) {
@@ -162,6 +171,7 @@ fn parts(height: u16, shares: [u16; 2]) -> [u16; 3] {
     [first, second, height - first - second]
 }
 
+/// Two rectangles side by side, the left one with a share in percent.
 fn split(rect: Rect, share: u16) -> (Rect, Rect) {
     let [left, _, _] = parts(rect.width, [share, 0]);
     (Rect { width: left, ..rect }, Rect { x: rect.x + left, width: rect.width - left, ..rect })

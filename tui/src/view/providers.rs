@@ -1,6 +1,12 @@
 //! PROVIDERS: price, speed, answers and circuit of each, worst first.
 //!
 //! Refuses to know their order.
+//!
+//! ```text
+//!  PROVIDER       p50 s p95 s /SLO   OK % CIRCUIT      $/MIN
+//!  azure-gpt4o        —     — /2.0    0.0 ✖ open 12s   0.000
+//!  openai-mini     0.55  1.32 /1.2▲  99.1 ● closed     0.021     p95 above what was promised
+//! ```
 
 use ratatui::layout::Rect;
 use tollgate_shared::circuit::CircuitState;
@@ -74,6 +80,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     }
 }
 
+/// A provider with what the last minute adds.
 struct Facts<'a> {
     model: &'a Model,
     view: &'a ProviderView,
@@ -82,6 +89,7 @@ struct Facts<'a> {
     burn: String,
 }
 
+/// Widths by the longest name that is shown.
 fn columns(shown: &[&ProviderView], wide: bool) -> [Column; COLUMNS] {
     let longest = shown.iter().map(|view| view.name.as_str().len()).max().unwrap_or(8);
     let name = u16::try_from(longest.clamp(8, 20)).unwrap_or(20);
@@ -106,6 +114,7 @@ fn columns(shown: &[&ProviderView], wide: bool) -> [Column; COLUMNS] {
     ]
 }
 
+/// The pieces of one cell.
 fn cell(theme: &Theme, facts: &Facts<'_>, index: usize, width: u16) -> Vec<Piece> {
     let Facts { model, view, sums, total, burn } = facts;
     let plain = |text: String| vec![(text, theme.text())];
@@ -146,6 +155,7 @@ fn cell(theme: &Theme, facts: &Facts<'_>, index: usize, width: u16) -> Vec<Piece
     }
 }
 
+/// The share of attempts that were answered, with a tone from 99 % down.
 fn answered(theme: &Theme, view: &ProviderView) -> Vec<Piece> {
     let Some(share) = view.quality.success_rate else {
         return vec![("—".into(), theme.dim())];

@@ -2,6 +2,11 @@
 //!
 //! Follows only at the newest row; any move pauses, and a badge counts what came since. Refused
 //! requests are rows without money: nothing was sent. Refuses to know sums.
+//!
+//! ```text
+//!  14:14:07 R-207 Worker-CPE-5 anthropic-son 6.1k→811 $0.030525  2.48s ✓ ok      balanced
+//!  14:14:05 R-198 Eval-3       —                    —         —      — ■ refused 402: no budget left
+//! ```
 
 use std::sync::Arc;
 
@@ -91,6 +96,7 @@ fn about(canvas: &Canvas<'_>, model: &Model, fit: &table::Fit) -> Vec<super::can
     segs
 }
 
+/// Widths by what is shown; a column without anything to say goes first.
 fn columns(shown: &[Arc<Row>], wide: bool) -> [Column; COLUMNS] {
     let longest = |of: &dyn Fn(&Row) -> usize, least: usize, most: usize| -> u16 {
         let found = shown.iter().map(|row| of(row)).max().unwrap_or(least);
@@ -124,6 +130,7 @@ fn columns(shown: &[Arc<Row>], wide: bool) -> [Column; COLUMNS] {
     ]
 }
 
+/// The pieces of one cell.
 fn cell(theme: &Theme, row: &Row, index: usize, cost: &str) -> Vec<Piece> {
     let plain = |text: String| vec![(text, theme.text())];
     let dim = |text: String| vec![(text, theme.dim())];
@@ -182,6 +189,7 @@ fn why(sent: &Sent) -> String {
     }
 }
 
+/// A refusal in words; a code that is not known is shown as it is.
 fn refusal(code: &str, row: &Row) -> String {
     match code {
         "budget_exhausted" => format!("402: {} has no budget left", row.run),

@@ -1,6 +1,13 @@
 //! Words, shapes and tones of states: the same everywhere, and never colour alone.
 //!
 //! `✖ critical  ▲ warning  ● caution  ○ ok`, `✖ open  ◐ half-open  ● closed`. Refuses to know places.
+//!
+//! | state | shape and word | tone |
+//! |---|---|---|
+//! | a run | `○ ● ▲ ■` | ok, caution, warning, critical |
+//! | its runway | `18m`, `blocked`, `paused`, `frozen`, `idle`, `safe` | by how short |
+//! | a circuit | `● closed`, `◐ half-open`, `✖ open 12s` | ok, caution, critical |
+//! | a receipt | `✓ ok`, `◷ slow`, `≈ cut off`, `✖ error`, `○ voided`, `◌ unknown`, `■ refused` | by what it costs |
 
 use tollgate_shared::alert::Severity;
 use tollgate_shared::budget::{Level, RunState};

@@ -2,6 +2,11 @@
 //!
 //! Columns that do not fit are dropped, worst rank first, and counted in the title. Rank 0 is
 //! never dropped. Refuses to know what a row is.
+//!
+//! ```text
+//!   RUN   SPENT OF BUDGET      % SPENT $  $/MIN   RUNWAY     room for all but the worst ranks
+//! ▌ R-207 ━━━━━━━━━━━━━━╍┃·  90%   45.12  0.271      18m     the mark of the cursor
+//! ```
 
 use ratatui::layout::Rect;
 
@@ -118,6 +123,7 @@ pub(super) fn row(
     }
 }
 
+/// Writes the cells of one row from left to right, each within its width.
 fn cells(
     canvas: &mut Canvas<'_>,
     rect: Rect,

@@ -1,6 +1,12 @@
 //! WHO: the share of each in what was spent, and how far each is from its own mean.
 //!
 //! Refuses to know how shares are summed: that is [`crate::model::rows::who`].
+//!
+//! ```text
+//!  R-207 ━━╸····   0.271  32% ▲3.4×     over three times its own mean of 15 minutes
+//!  R-190 ━╸·····   0.190  23%  1.0×
+//!  R-198 ·······   0.000   0%  idle
+//! ```
 
 use ratatui::layout::Rect;
 use tollgate_shared::money::{Percent, Usd};
@@ -57,6 +63,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     }
 }
 
+/// The pieces of one cell.
 fn cell(
     theme: &crate::theme::Theme,
     line: &WhoLine,

@@ -83,6 +83,7 @@ impl Field {
         }
     }
 
+    /// The field's name in the body of `POST /register`.
     const fn json(self) -> &'static str {
         match self {
             Self::Name => "name",
@@ -142,6 +143,7 @@ impl RegisterForm {
         self.inputs.get(field as usize)
     }
 
+    /// What was typed, without the spaces around it.
     fn text(&self, field: Field) -> &str {
         self.input(field).map_or("", |input| input.value().trim())
     }
@@ -251,6 +253,7 @@ impl RegisterForm {
     }
 }
 
+/// A whole number; separators that people type are passed over.
 fn digits(text: &str) -> Result<u64, String> {
     let plain: String = text.chars().filter(|letter| !matches!(letter, ',' | '_')).collect();
     plain.parse().map_err(|_| "a whole number".into())

@@ -205,8 +205,11 @@ impl Console {
 
     /// A message into the model, its effects out into the world.
     fn take(&mut self, message: Message, is_urgent: bool) -> anyhow::Result<Next> {
+        let is_quiet = matches!(&message, Message::Delta(delta) if delta.is_quiet());
         let effects = update(&mut self.model, message);
-        self.governor.dirty(is_urgent);
+        if !is_quiet {
+            self.governor.dirty(is_urgent);
+        }
         for effect in effects {
             match effect {
                 Effect::Quit => return Ok(Next::Leave),

@@ -125,6 +125,23 @@ impl Delta {
         self.last_frame.is_none() && self.link.is_none()
     }
 
+    /// Whether it says only that time has passed: such news wait for the clock's own frame, so that
+    /// a console over a sleeping swarm writes next to nothing.
+    pub fn is_quiet(&self) -> bool {
+        self.link.is_none()
+            && self.snapshot.is_none()
+            && self.lagged.is_none()
+            && self.checkpoint.is_none()
+            && self.receipts.is_empty()
+            && self.refusals.is_empty()
+            && self.budgets.is_empty()
+            && self.runs.is_empty()
+            && self.providers.is_empty()
+            && self.circuits.is_empty()
+            && self.alerts.is_empty()
+            && self.seconds.iter().all(|second| second.all.is_empty())
+    }
+
     /// A snapshot holds everything that came before it.
     fn begin_anew(&mut self, snapshot: Box<Snapshot>) {
         *self = Self {

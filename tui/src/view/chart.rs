@@ -106,10 +106,17 @@ fn short(name: &str, series: &[String], cells: usize) -> String {
 fn scale(canvas: &mut Canvas<'_>, inner: Rect, place: Rect, most: Usd) {
     let dim = canvas.theme.dim();
     let rows = place.height;
-    let decimals = if most >= usd(100) { 0 } else { 2 };
+    let decimals = match most {
+        most if most >= usd(100) => 0,
+        most if most < Usd::from_picos(PICOS_PER_USD / 10) => 3,
+        _ => 2,
+    };
     let line = "┈".repeat(usize::from(place.width));
     let label = |canvas: &mut Canvas<'_>, row: u16, amount: Usd| {
-        let text = crate::text::right(&canvas.money(amount, decimals), usize::from(LABEL) - 1);
+        let money = canvas.money(amount, decimals);
+        // `.015`: a label has four cells, and the zero says the least of five.
+        let money = if decimals == 3 { money.trim_start_matches('0') } else { &money };
+        let text = crate::text::right(money, usize::from(LABEL) - 1);
         canvas.put((inner.x, place.y + row), LABEL, &text, dim);
     };
     label(canvas, 0, most);

@@ -81,7 +81,7 @@ pub fn events(rooms: Rooms) -> Router {
         .route("/stats", get(events::stats))
         .route("/health", get(events::health))
         .with_state(rooms);
-    finished(routes)
+    finished(docs::events(routes))
 }
 
 /// What is the same behind every listener: the guard, and errors in the one shape.

@@ -209,13 +209,14 @@ impl Gateway {
             let order = order(request, &choice, place, (number, fallback_from));
             let mut hold = self.ledger.hold(order, self.contention_wait).await?;
             ticket = ticket.or_else(|| hold.take_ticket());
-            number = hold.attempt().map(|attempt| attempt + 1);
+            let attempt_number = hold.attempt();
             let deadline = Instant::now() + self.deadline;
             let attempt =
                 attempt::Attempt { gateway: self, request, entry, deadline, failed: &failed };
             match attempt.run(hold, passage, client).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => {
+                    number = attempt_number.map(|number| number + u32::from(failure.was_sent));
                     let may_fall_back = failure.may_fall_back;
                     failed.push(failure);
                     if !may_fall_back {

@@ -9,6 +9,7 @@
 //! hold, settle, change ──▶ queue ──▶ [ apply · apply · apply ] ──▶ commit ──▶ answers, told
 //! ```
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -84,7 +85,7 @@ pub enum HoldError {
     #[error("run `{0}` has no budget, and runs without one are refused here")]
     Unbudgeted(RunId),
     /// The run's state forbids spending.
-    #[error("run `{run_id}` is {state:?}")]
+    #[error("run `{run_id}` may not spend: its state is {state:?}; an operator must act")]
     State {
         /// Which run.
         run_id: RunId,
@@ -186,7 +187,11 @@ impl Ledger {
         std::thread::Builder::new()
             .name("ledger".into())
             .spawn(move || {
-                if let Err(error) = writer.run(commands) {
+                // A broken invariant panics; whatever was in the group is not committed, and
+                // nothing may go on with these books.
+                let ran = catch_unwind(AssertUnwindSafe(|| writer.run(commands)));
+                let broken = || StoreError::Corrupt("an invariant of the books is broken".into());
+                if let Err(error) = ran.unwrap_or_else(|_| Err(broken())) {
                     dead.store(true, Ordering::Release);
                     tracing::error!(%error, "the ledger stopped: no more money is given");
                     fatal(&error);

@@ -84,6 +84,17 @@ pub struct Registry {
     hub: Hub,
 }
 
+/// A person's word about a circuit.
+#[derive(Clone, Debug)]
+pub struct Force {
+    /// What it is to be.
+    pub state: CircuitState,
+    /// Why.
+    pub reason: String,
+    /// When an open one lets a request through; `None` until a person acts.
+    pub retry_at: Option<Timestamp>,
+}
+
 /// A choice: the plan, and the entries its indices mean.
 #[derive(Debug)]
 pub struct Choice {
@@ -278,14 +289,14 @@ impl Registry {
     pub fn force_circuit(
         &self,
         name: &ProviderName,
-        state: CircuitState,
-        reason: &str,
-        retry_at: Option<Timestamp>,
+        force: &Force,
+        if_version: Option<u64>,
     ) -> Result<Arc<Entry>, RegistryError> {
         let snapshot = self.snapshot();
-        let entry =
-            snapshot.get(name.as_str()).ok_or_else(|| RegistryError::Unknown(name.clone()))?;
-        entry.live.force(state, reason, retry_at, clock::now());
+        let known = snapshot.get(name.as_str());
+        let entry = known.ok_or_else(|| RegistryError::Unknown(name.clone()))?;
+        check_version(if_version, known)?;
+        entry.live.force(force, clock::now());
         self.tell_circuit(entry);
         Ok(Arc::clone(entry))
     }

@@ -7,9 +7,8 @@
 
 use std::path::Path;
 
-use rusqlite::types::Type;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
-use tollgate_shared::budget::{Account, Books, Level, Mode, Run, RunState};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use tollgate_shared::budget::{Books, Run};
 use tollgate_shared::id::{AgentName, PriceId, RequestId, RunId};
 use tollgate_shared::money::Usd;
 use tollgate_shared::price::PriceCard;
@@ -19,6 +18,7 @@ use tollgate_shared::time::Timestamp;
 use crate::config::Durability;
 
 mod reader;
+mod rows;
 
 pub use reader::{Page, Reader};
 
@@ -151,12 +151,13 @@ impl Store {
     pub fn load(&self) -> Result<Books, StoreError> {
         let mut books = Books::default();
         let mut statement = self.db.prepare("SELECT * FROM runs")?;
-        for run in statement.query_map([], run_of)? {
+        for run in statement.query_map([], rows::run_of)? {
             books.restore(run?);
         }
         let mut statement = self.db.prepare("SELECT run_id, agent FROM agents")?;
-        let agents = statement
-            .query_map([], |row| Ok((parsed::<RunId>(row, 0)?, parsed::<AgentName>(row, 1)?)))?;
+        let agents = statement.query_map([], |row| {
+            Ok((rows::parsed::<RunId>(row, 0)?, rows::parsed::<AgentName>(row, 1)?))
+        })?;
         for agent in agents {
             let (run_id, agent) = agent?;
             books.meet_agent(&run_id, &agent);
@@ -250,6 +251,17 @@ impl Store {
         }
     }
 
+    /// Forgets an attempt that never left: it has no receipt and gives its number to the next.
+    pub fn delete_attempt(&self, receipt: &Receipt) -> Result<(), StoreError> {
+        let sql = "DELETE FROM attempts WHERE run_id = ? AND request_id = ? AND attempt = ? \
+                   AND state = 'pending'";
+        let key = params![receipt.run_id.as_str(), receipt.request_id.as_str(), receipt.attempt];
+        match self.db.prepare_cached(sql)?.execute(key)? {
+            1 => Ok(()),
+            _ => Err(StoreError::Corrupt(format!("attempt {} is not pending", receipt.attempt_id))),
+        }
+    }
+
     /// Writes a receipt's exact line.
     pub fn insert_receipt(&self, receipt: &Receipt, line: &str) -> Result<(), StoreError> {
         let sql = "INSERT INTO receipts (run_id, seq, at_us, cost, line) VALUES (?, ?, ?, ?, ?)";
@@ -319,50 +331,6 @@ impl Store {
         ])?;
         Ok(())
     }
-}
-
-fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
-    let amount = |name: &str| row.get(name).map(Usd::from_column);
-    let account = Account {
-        limit: row.get::<_, Option<i64>>("limit_picos")?.map(Usd::from_column),
-        posted: amount("posted")?,
-        pending: amount("pending")?,
-        unknown: amount("unknown")?,
-    };
-    let smallest = amount("smallest")?;
-    Ok(Run {
-        id: parsed(row, "run_id")?,
-        account,
-        mode: enumerated::<Mode>(row, "mode")?,
-        state: enumerated::<RunState>(row, "state")?,
-        version: row.get("version")?,
-        seq: row.get("seq")?,
-        head: row.get("head")?,
-        requests: row.get("requests")?,
-        uncertain: amount("uncertain")?,
-        smallest,
-        level: if account.limit.is_some() { account.level(smallest) } else { Level::Ok },
-        agents: 0,
-        created_at: Timestamp::from_micros(row.get("created_us")?),
-        last_at: Timestamp::from_micros(row.get("last_us")?),
-    })
-}
-
-fn parsed<T>(row: &Row<'_>, index: impl rusqlite::RowIndex) -> rusqlite::Result<T>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    let text: String = row.get(index)?;
-    text.parse().map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::<T::Err>::new(error))
-    })
-}
-
-fn enumerated<T: serde::de::DeserializeOwned>(row: &Row<'_>, index: &str) -> rusqlite::Result<T> {
-    let text: String = row.get(index)?;
-    serde_json::from_value(serde_json::Value::String(text))
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)))
 }
 
 /// The wire's word for an enum: the same on disk, so a dump reads like the API.

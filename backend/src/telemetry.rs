@@ -3,9 +3,11 @@
 use std::fmt::Write;
 use std::io::IsTerminal;
 
+use tollgate_shared::api::StreamStats;
+use tollgate_shared::id::ProviderName;
+use tollgate_shared::window::Sums;
 use tracing_subscriber::EnvFilter;
 
-use crate::api::Rooms;
 use crate::config::LogFormat;
 
 /// Starts logging to stderr, as `RUST_LOG` filters it. Called twice, the first one stays.
@@ -23,84 +25,65 @@ pub fn start(format: LogFormat) {
     drop(started);
 }
 
+/// What a monitor is told.
+#[derive(Debug)]
+pub struct Facts {
+    /// Sums since start.
+    pub sums: Sums,
+    /// The event stream.
+    pub stream: StreamStats,
+    /// Whether the ledger commits.
+    pub ledger_up: bool,
+    /// Every active provider, and whether traffic flows to it.
+    pub providers: Vec<(ProviderName, bool)>,
+}
+
 /// Prometheus text. Labels are bounded: providers, never runs or agents.
-pub fn prometheus(rooms: &Rooms) -> String {
-    let sums = rooms.views.lifetime();
-    let stream = rooms.hub.stats();
+pub fn prometheus(facts: &Facts) -> String {
+    let Facts { sums, stream, ledger_up, providers } = facts;
+    let rows: [(&str, &str, &str, String); 11] = [
+        ("cost_usd_total", "counter", "Sum of receipts since start.", sums.cost_usd.to_string()),
+        (
+            "requests_total",
+            "counter",
+            "Requests that reached a provider.",
+            sums.requests.to_string(),
+        ),
+        ("attempts_total", "counter", "Attempts with a receipt.", sums.attempts.to_string()),
+        (
+            "answered_total",
+            "counter",
+            "Requests with a complete answer.",
+            sums.answered.to_string(),
+        ),
+        ("failed_total", "counter", "Attempts without one.", sums.failed.to_string()),
+        ("refused_total", "counter", "Requests that got no money.", sums.refused.to_string()),
+        ("input_tokens_total", "counter", "Input tokens.", sums.input_tokens.to_string()),
+        ("output_tokens_total", "counter", "Output tokens.", sums.output_tokens.to_string()),
+        ("stream_subscribers", "gauge", "Consoles on the stream.", stream.subscribers.to_string()),
+        (
+            "stream_lagged_total",
+            "counter",
+            "Consoles that were too slow.",
+            stream.lagged_total.to_string(),
+        ),
+        ("ledger_up", "gauge", "1 while the ledger commits.", u8::from(*ledger_up).to_string()),
+    ];
     let mut text = String::new();
-    let mut metric = |name: &str, kind: &str, help: &str, value: String| {
-        // Writing to a string cannot fail.
-        write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n").ok();
-    };
-    metric(
-        "tollgate_cost_usd_total",
-        "counter",
-        "Sum of receipts since start.",
-        sums.cost_usd.to_string(),
-    );
-    metric(
-        "tollgate_requests_total",
-        "counter",
-        "Requests that reached a provider.",
-        sums.requests.to_string(),
-    );
-    metric(
-        "tollgate_attempts_total",
-        "counter",
-        "Attempts with a receipt.",
-        sums.attempts.to_string(),
-    );
-    metric(
-        "tollgate_answered_total",
-        "counter",
-        "Requests with a complete answer.",
-        sums.answered.to_string(),
-    );
-    metric("tollgate_failed_total", "counter", "Attempts without one.", sums.failed.to_string());
-    metric(
-        "tollgate_refused_total",
-        "counter",
-        "Requests refused for want of money.",
-        sums.refused.to_string(),
-    );
-    metric(
-        "tollgate_input_tokens_total",
-        "counter",
-        "Input tokens.",
-        sums.input_tokens.to_string(),
-    );
-    metric(
-        "tollgate_output_tokens_total",
-        "counter",
-        "Output tokens.",
-        sums.output_tokens.to_string(),
-    );
-    metric(
-        "tollgate_stream_subscribers",
-        "gauge",
-        "Consoles on the event stream.",
-        stream.subscribers.to_string(),
-    );
-    metric(
-        "tollgate_stream_lagged_total",
-        "counter",
-        "Consoles that were too slow.",
-        stream.lagged_total.to_string(),
-    );
-    let healthy = u8::from(rooms.gateway.ledger.is_alive());
-    metric("tollgate_ledger_up", "gauge", "1 while the ledger commits.", healthy.to_string());
-    providers(&mut text, rooms);
+    // Writing to a string cannot fail.
+    for (name, kind, help, value) in rows {
+        head(&mut text, name, kind, help);
+        writeln!(text, "tollgate_{name} {value}").ok();
+    }
+    let name = "provider_circuit_closed";
+    head(&mut text, name, "gauge", "1 while traffic flows to the provider.");
+    for (provider, closed) in providers {
+        // A provider's name has no character that a label must escape.
+        writeln!(text, "tollgate_{name}{{provider=\"{provider}\"}} {}", u8::from(*closed)).ok();
+    }
     text
 }
 
-fn providers(text: &mut String, rooms: &Rooms) {
-    use tollgate_shared::circuit::CircuitState;
-    let name = "tollgate_provider_circuit_closed";
-    write!(text, "# HELP {name} 1 while traffic flows to the provider.\n# TYPE {name} gauge\n")
-        .ok();
-    for entry in rooms.gateway.registry.snapshot().active() {
-        let closed = u8::from(entry.live.circuit().state == CircuitState::Closed);
-        // A provider's name has no character that a label must escape.
-        writeln!(text, "{name}{{provider=\"{}\"}} {closed}", entry.registration.name).ok();
-    }
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    write!(text, "# HELP tollgate_{name} {help}\n# TYPE tollgate_{name} {kind}\n").ok();
 }

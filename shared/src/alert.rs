@@ -107,13 +107,18 @@ pub fn circuit_id(provider: &ProviderName) -> String {
 
 /// The alert for a run's level; none while it is ok.
 pub fn of_level(run: &RunId, level: Level, limit: Usd, now: Timestamp) -> Option<Alert> {
-    let (severity, share, then) = match level {
+    let of = format!("of ${}", limit.rounded(2));
+    let (severity, what, then) = match level {
         Level::Ok => return None,
-        Level::Caution => (Severity::Caution, "75%", "requests go on"),
-        Level::Warning => (Severity::Warning, "90%", "raise it, or it will block"),
-        Level::Critical => {
-            (Severity::Critical, "100%", "new requests are refused until it is raised")
+        Level::Caution => (Severity::Caution, format!("75% {of} spent"), "requests go on"),
+        Level::Warning => {
+            (Severity::Warning, format!("90% {of} spent"), "raise it, or it will block")
         }
+        Level::Critical => (
+            Severity::Critical,
+            format!("budget {of} used up"),
+            "new requests are refused until it is raised",
+        ),
     };
     Some(Alert {
         id: budget_id(run),
@@ -121,7 +126,7 @@ pub fn of_level(run: &RunId, level: Level, limit: Usd, now: Timestamp) -> Option
         subject: run.to_string(),
         rule: "budget".into(),
         since: now,
-        what: format!("budget at {share} of ${}", limit.rounded(2)),
+        what,
         then: then.into(),
         state: AlertState::Open,
         acked_by: None,

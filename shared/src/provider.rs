@@ -8,11 +8,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::{Body, BodyError, invalid};
-use crate::circuit::CircuitView;
-use crate::id::{ModelName, PriceId, ProviderName};
+use crate::id::{ModelName, ProviderName};
 use crate::money::Usd;
 use crate::price::{BillsOn4xx, BillsOn5xx, BillsPartial, PriceCard, StatedRates, UsdPerToken};
-use crate::time::Timestamp;
+
+mod endpoint;
+mod view;
+
+pub use endpoint::{ENDPOINT_LENGTH_MAX, Endpoint};
+pub use view::{ManagedBy, ProviderStatus, ProviderView, Quality};
 
 /// The language a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -102,80 +106,6 @@ pub enum RegistrationError {
     FreeWithPrice,
 }
 
-/// The address of a provider: scheme, host and the path its routes hang under.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Endpoint(String);
-
-impl Endpoint {
-    /// The address as it was given, without a final slash.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Scheme, host and port: where a key may travel.
-    pub fn origin(&self) -> &str {
-        let after_scheme = self.0.find("://").map_or(0, |at| at + 3);
-        let end = self.0[after_scheme..].find('/').map_or(self.0.len(), |at| after_scheme + at);
-        &self.0[..end]
-    }
-
-    /// The last segment of the path where it names an API version, such as `v1` or `v1beta`.
-    pub fn ends_in_version(&self) -> bool {
-        let path = &self.0[self.origin().len()..];
-        path.rsplit('/').next().is_some_and(|segment| {
-            let mut rest = segment.strip_prefix('v').unwrap_or_default().bytes();
-            rest.next().is_some_and(|byte| byte.is_ascii_digit())
-                && rest.all(|byte| byte.is_ascii_alphanumeric())
-        })
-    }
-}
-
-impl std::str::FromStr for Endpoint {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fault = |why: &str| Err(format!("`{}` {why}", text.escape_debug()));
-        let trimmed = text.trim_end_matches('/');
-        let Some(rest) =
-            trimmed.strip_prefix("http://").or_else(|| trimmed.strip_prefix("https://"))
-        else {
-            return fault("is no http:// or https:// address");
-        };
-        if text.len() > ENDPOINT_LENGTH_MAX {
-            return fault("is too long");
-        }
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:@[]".contains(&byte);
-        if !rest.bytes().all(allowed) {
-            return fault("has a character that an address cannot have");
-        }
-        if authority.contains('@') {
-            return fault("carries a user name; keys are named by `api_key_env`");
-        }
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-            _ => (authority, None),
-        };
-        if host.is_empty() {
-            return fault("has no host");
-        }
-        if port.is_some_and(|port| !matches!(port.parse::<u16>(), Ok(1..))) {
-            return fault("has no valid port");
-        }
-        if path.split('/').any(|segment| segment == "..") {
-            return fault("climbs out of its path");
-        }
-        Ok(Self(trimmed.to_owned()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Endpoint {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 impl Registration {
     /// Reads the body of `POST /register`.
     pub fn from_body(mut body: Body) -> Result<Self, RegistrationError> {
@@ -221,95 +151,6 @@ impl Registration {
             left.max(self.context_window / 4).max(1)
         })
     }
-}
-
-/// Whether a provider takes traffic at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderStatus {
-    /// It is registered.
-    Active,
-    /// It was removed; its history stays.
-    Inactive,
-}
-
-/// Who declared a provider, and so who may change it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ManagedBy {
-    /// Somebody over REST.
-    Api,
-    /// A configuration file; REST may not change it.
-    File,
-}
-
-/// What was measured of a provider lately; absent until it was.
-#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-pub struct Quality {
-    /// Half of the successful answers came within this, over five minutes.
-    pub p50_ms: Option<u32>,
-    /// 95 of 100 successful answers came within this, over five minutes.
-    pub p95_ms: Option<u32>,
-    /// 95 of 100 streams had their first token within this.
-    pub ttft_p95_ms: Option<u32>,
-    /// Share of attempts that were answered, 0 to 1.
-    pub success_rate: Option<f64>,
-    /// Share of the time the circuit was closed, 0 to 1.
-    pub availability: Option<f64>,
-    /// How many attempts these figures rest on.
-    pub attempts: u64,
-}
-
-/// The provider as the wire shows it: the registration's fields, and what became of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ProviderView {
-    /// Its name.
-    pub name: ProviderName,
-    /// The model as callers ask for it.
-    pub model: ModelName,
-    /// The model as the provider knows it.
-    pub upstream_model: ModelName,
-    /// Largest input and output together, in tokens.
-    pub context_window: u64,
-    /// Longest answer, in tokens, where it was stated.
-    pub max_output_tokens: Option<u64>,
-    /// Price of one input token.
-    pub cost_per_input_token: UsdPerToken,
-    /// Price of one output token.
-    pub cost_per_output_token: UsdPerToken,
-    /// The whole card.
-    pub pricing: PriceCard,
-    /// The card's version.
-    pub price_id: PriceId,
-    /// Said aloud: it costs nothing.
-    pub free: bool,
-    /// Where it listens.
-    pub endpoint: Endpoint,
-    /// The language it speaks.
-    pub dialect: Dialect,
-    /// What it can do.
-    pub features: Vec<String>,
-    /// What it promises.
-    pub slo: Option<Slo>,
-    /// How much it takes.
-    pub limits: Limits,
-    /// The environment variable that holds its key.
-    pub api_key_env: Option<String>,
-    /// Whether it takes traffic.
-    pub status: ProviderStatus,
-    /// Counts its changes, from 1.
-    pub version: u64,
-    /// When it was first registered.
-    pub registered_at: Timestamp,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-    /// Who may change it.
-    pub managed_by: ManagedBy,
-    /// Whether traffic flows, and why not.
-    pub circuit: CircuitView,
-    /// What was measured.
-    pub quality: Quality,
 }
 
 /// What a request needs of a provider.
@@ -462,9 +303,6 @@ pub const WINDOW_MAX: u64 = 1_000_000_000;
 /// Most features of one provider; a list, not a database.
 pub const FEATURES_MAX: usize = 64;
 
-/// Longest endpoint, in bytes.
-pub const ENDPOINT_LENGTH_MAX: usize = 512;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -519,37 +357,6 @@ mod tests {
         for (extra, named) in rows {
             let error = read(&seed_with(extra)).unwrap_err().to_string();
             assert!(error.contains(named), "{extra}: {error}");
-        }
-    }
-
-    #[test]
-    fn an_endpoint_is_a_plain_web_address() {
-        for text in [
-            "",
-            "localhost:8100",
-            "file:///etc/passwd",
-            "http://",
-            "http://user@host",
-            "http://h:0",
-            "http://h:99999",
-            "http://h/../x",
-            "http://h?key=1",
-            "http://h/a b",
-            "http://h#x",
-            "ftp://h",
-            "http://:80",
-        ] {
-            assert!(text.parse::<Endpoint>().is_err(), "{text}");
-        }
-        let rows = [
-            ("http://localhost:8100", "http://localhost:8100", false),
-            ("https://api.openai.com/v1/", "https://api.openai.com", true),
-            ("http://[::1]:8080/v1beta", "http://[::1]:8080", true),
-            ("http://host/vendor", "http://host", false),
-        ];
-        for (text, origin, version) in rows {
-            let endpoint: Endpoint = text.parse().unwrap();
-            assert_eq!((endpoint.origin(), endpoint.ends_in_version()), (origin, version));
         }
     }
 

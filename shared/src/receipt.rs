@@ -195,8 +195,11 @@ impl Chain {
     pub fn next(&mut self, line: &str) -> Result<Receipt, ChainError> {
         let receipt: Receipt = serde_json::from_str(line)
             .map_err(|error| ChainError::Unreadable(error.to_string()))?;
-        let body = line.rsplit_once(",\"hash\":\"").map(|(body, _)| body);
-        if body.is_none_or(|body| hex_sha256(body.as_bytes()) != receipt.hash) {
+        // The digest ends the line: nothing after it would be covered by anything.
+        let body = line.rsplit_once(",\"hash\":\"").map_or("", |(body, _)| body);
+        let digest = hex_sha256(body.as_bytes());
+        let is_whole = line.strip_prefix(body) == Some(&*format!(",\"hash\":\"{digest}\"}}"));
+        if !is_whole {
             return Err(ChainError::Altered { seq: receipt.seq });
         }
         if receipt.seq != self.seq + 1 {
@@ -318,5 +321,7 @@ mod tests {
         let slipped = two.replace("0.027", "0.026");
         assert!(matches!(check(&[one, &slipped]), Err(ChainError::Altered { seq: 2 })));
         assert!(matches!(check(&[&one[..40]]), Err(ChainError::Unreadable(_))));
+        let forged = format!("{},\"ttft_ms\":5}}", one.strip_suffix('}').unwrap());
+        assert!(matches!(check(&[&forged]), Err(ChainError::Altered { seq: 1 })), "after the hash");
     }
 }

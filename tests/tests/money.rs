@@ -193,7 +193,9 @@ async fn a_provider_that_is_down_costs_nothing_and_leaves_no_receipt() -> anyhow
     assert_eq!(reply.status, 200, "{}", reply.text);
     let receipts = house.receipts("down").await?;
     assert_eq!(receipts.len(), 1, "nothing was sent to the one that was down");
-    assert_eq!(receipts[0].status, Status::Fallback);
+    assert_eq!((receipts[0].status, receipts[0].attempt), (Status::Fallback, 1));
+    let metrics = house.get(&house.gateway("/metrics?window=minute")).await?.json();
+    assert_eq!(metrics["total_requests"], 1, "one request reached a provider");
     assert_eq!(receipts[0].fallback_from.as_ref().map(|name| name.as_str()), Some("gone"));
     house.leave().await
 }

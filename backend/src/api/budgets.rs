@@ -16,6 +16,7 @@ use crate::ledger::HoldError;
 
 /// The seed's way of setting a budget.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SetQuery {
     run_id: Option<String>,
     budget_usd: Option<String>,
@@ -30,6 +31,13 @@ pub(super) async fn set(
 ) -> Result<Json<BudgetView>, Problem> {
     let request = match (query.run_id, query.budget_usd) {
         (None, None) => BudgetRequest::from_body(read::object(body).await?)?,
+        _ if !read::is_empty(body).await => {
+            return Err(Problem::new(
+                422,
+                "invalid_query",
+                "give a budget by query or by body, not both",
+            ));
+        }
         (run_id, budget) => BudgetRequest {
             run_id: read::name("run_id", &run_id.ok_or(BodyError::Missing("run_id"))?)?,
             budget_usd: read::name("budget_usd", &budget.ok_or(BodyError::Missing("budget_usd"))?)?,

@@ -26,6 +26,11 @@ pub(super) fn gateway(routes: Router) -> Router {
     routes.merge(pages(&GATEWAY))
 }
 
+/// Adds the pages of the event stream.
+pub(super) fn events(routes: Router) -> Router {
+    routes.merge(pages(&EVENTS))
+}
+
 /// The OpenAPI 3.1 documents of the three listeners, by the name of their file in `contracts/`.
 pub fn documents() -> [(&'static str, Value); 3] {
     [("router", document(&ROUTER)), ("gateway", document(&GATEWAY)), ("events", document(&EVENTS))]

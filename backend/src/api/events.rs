@@ -16,6 +16,7 @@ use crate::hub::{Hub, Next, text_of};
 
 /// Where a client was before.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Resume {
     after: Option<u64>,
     epoch: Option<String>,

@@ -10,6 +10,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_shared::api::{Health, ReceiptList, ReceiptState, RouteRequest};
+use tollgate_shared::circuit::CircuitState;
 use tollgate_shared::window::WindowKind;
 
 use crate::api::{Problem, Rooms, budgets, read};
@@ -43,6 +44,7 @@ pub(super) async fn route(State(rooms): State<Rooms>, body: HttpBody) -> Result<
 
 /// Which receipts to show.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReceiptQuery {
     after: Option<u64>,
     before: Option<u64>,
@@ -76,6 +78,7 @@ pub(super) async fn receipts(
 
 /// Which window of metrics to show; none for Prometheus.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct MetricsQuery {
     window: Option<String>,
 }
@@ -94,7 +97,9 @@ pub(super) async fn metrics(
         }
         None => {
             let kind = HeaderValue::from_static("text/plain; version=0.0.4");
-            return Ok(([(CONTENT_TYPE, kind)], telemetry::prometheus(&rooms)).into_response());
+            return Ok(
+                ([(CONTENT_TYPE, kind)], telemetry::prometheus(&rooms.monitored())).into_response()
+            );
         }
     };
     Ok(Json(rooms.views.metrics(kind, clock::now())).into_response())
@@ -106,6 +111,20 @@ pub(super) async fn health(State(rooms): State<Rooms>) -> Json<Health> {
 }
 
 impl Rooms {
+    /// What a monitor is told.
+    fn monitored(&self) -> telemetry::Facts {
+        let closed = |entry: &std::sync::Arc<crate::registry::Entry>| {
+            let state = entry.live.circuit().state;
+            (entry.registration.name.clone(), state == CircuitState::Closed)
+        };
+        telemetry::Facts {
+            sums: self.views.lifetime(),
+            stream: self.hub.stats(),
+            ledger_up: self.gateway.ledger.is_alive(),
+            providers: self.gateway.registry.snapshot().active().map(closed).collect(),
+        }
+    }
+
     /// How a service is: everything shares one ledger, so its trouble is everyone's.
     pub(super) fn health(&self, service: &str, port: u16) -> Health {
         let mut problems = self.views.problems();

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::value::{RawValue, to_raw_value};
 use tollgate_shared::api::{ErrorBody, ErrorFacts, RejectedProvider};
 use tollgate_shared::body::BodyError;
-use tollgate_shared::budget::{BudgetError, Refusal, RunState};
+use tollgate_shared::budget::{BudgetError, Refusal};
 use tollgate_shared::provider::RegistrationError;
 
 use crate::flight::{AttemptError, FlightError};
@@ -191,13 +191,8 @@ impl From<HoldError> for Problem {
                 Self::new(429, "budget_contended", message).retry_after(1).details(&shortfall)
             }
             HoldError::Unbudgeted(_) => Self::new(402, "budget_required", message).final_(),
-            HoldError::State { run_id, state } => {
-                let (code, word) = match state {
-                    RunState::Paused => ("run_paused", "paused"),
-                    RunState::Closed => ("run_closed", "closed"),
-                    RunState::Frozen | RunState::Open => ("run_frozen", "frozen"),
-                };
-                Self::new(409, code, format!("run `{run_id}` is {word}")).final_()
+            HoldError::State { state, .. } => {
+                Self::new(409, state.refusal_code(), message).final_()
             }
             HoldError::Twin { .. } => Self::new(400, "invalid_run_id", message),
             HoldError::Repeated { code: code @ "idempotency_mismatch", .. } => {

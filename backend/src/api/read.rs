@@ -18,6 +18,11 @@ pub(super) async fn object(body: HttpBody) -> Result<Body, Problem> {
     Ok(Body::parse(&bytes)?)
 }
 
+/// Whether there is no body.
+pub(super) async fn is_empty(body: HttpBody) -> bool {
+    to_bytes(body, BODY_MAX).await.is_ok_and(|bytes| bytes.is_empty())
+}
+
 /// The query of a URL; a mistake in it has the one error shape.
 pub(super) struct Query<T>(pub T);
 

@@ -18,7 +18,7 @@ use tollgate_shared::select::{Candidate, Demand};
 
 use crate::api::{Problem, Rooms, problem, read};
 use crate::clock;
-use crate::registry::{Choice, Entry, Registry, RegistryError};
+use crate::registry::{Choice, Entry, Force, Registry, RegistryError};
 
 /// `POST /register`: 201 when the name was not active, 200 when it replaced an active one.
 pub(super) async fn register(
@@ -37,6 +37,7 @@ pub(super) async fn register(
 
 /// Filters of `GET /providers`.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
     model: Option<String>,
     min_context: Option<u64>,
@@ -97,6 +98,7 @@ pub(super) async fn remove(
 pub(super) async fn force_circuit(
     State(rooms): State<Rooms>,
     read::Segment(name): read::Segment,
+    headers: HeaderMap,
     body: HttpBody,
 ) -> Result<Json<ProviderView>, Problem> {
     let name: ProviderName = read::name("name", &name)?;
@@ -111,8 +113,13 @@ pub(super) async fn force_circuit(
             format_args!("longer than {REASON_MAX} or with controls"),
         ));
     }
+    if for_s.is_some() && state != CircuitState::Open {
+        return Err(Problem::field("for_s", "only an open circuit has a time to close"));
+    }
+    let version = read::if_match(&headers)?;
     let retry_at = for_s.map(|seconds| clock::now().plus_millis(i64::from(seconds) * 1_000));
-    let entry = rooms.gateway.registry.force_circuit(&name, state, &reason, retry_at)?;
+    let force = Force { state, reason, retry_at };
+    let entry = rooms.gateway.registry.force_circuit(&name, &force, version)?;
     Ok(Json(entry.view(clock::now())))
 }
 

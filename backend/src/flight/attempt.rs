@@ -37,6 +37,8 @@ pub struct AttemptError {
     pub fault: Fault,
     /// Whether another provider may be tried.
     pub may_fall_back: bool,
+    /// Whether anything left for the provider, so that there is a receipt.
+    pub was_sent: bool,
 }
 
 /// The client's end: it gets one delivery or one refusal.
@@ -247,6 +249,7 @@ impl Attempt<'_> {
             },
             fault: verdict.fault,
             may_fall_back: verdict.may_fall_back,
+            was_sent: failed.failure != Failure::NotSent,
         }
     }
 
@@ -281,6 +284,7 @@ impl Attempt<'_> {
             status: None,
             fault: Fault::Caller,
             may_fall_back: true,
+            was_sent: false,
         }
     }
 

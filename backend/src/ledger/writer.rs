@@ -177,9 +177,11 @@ impl Writer {
                 input_tokens = receipt.input_tokens, output_tokens = receipt.output_tokens,
                 "a provider went beyond what was held: the run is frozen");
         }
-        self.store.settle_attempt(&receipt, state, self.now)?;
         if has_receipt {
+            self.store.settle_attempt(&receipt, state, self.now)?;
             self.seal(&mut receipt)?;
+        } else {
+            self.store.delete_attempt(&receipt)?;
         }
         if let Some((_, level)) = settled.crossed {
             self.crossed(&settled.run_id, level);
@@ -205,6 +207,7 @@ impl Writer {
         receipt.seq = run.seq + 1;
         receipt.prev.clone_from(&run.head);
         let line = receipt.seal().map_err(|error| corrupt(format!("receipt: {error}")))?;
+        run.requests += u64::from(receipt.attempt == 1);
         run.seq = receipt.seq;
         run.head.clone_from(&receipt.hash);
         self.store.insert_receipt(receipt, &line)?;

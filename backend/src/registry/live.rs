@@ -11,7 +11,7 @@ use tollgate_shared::time::Timestamp;
 use tollgate_shared::window::Histogram;
 
 use crate::clock;
-use crate::registry::{Entry, Registry};
+use crate::registry::{Entry, Force, Registry};
 
 /// The changing side of a provider.
 #[derive(Debug, Default)]
@@ -130,19 +130,13 @@ impl Live {
     }
 
     /// Sets the circuit by a person's word.
-    pub fn force(
-        &self,
-        to: CircuitState,
-        reason: &str,
-        retry_at: Option<Timestamp>,
-        now: Timestamp,
-    ) {
+    pub fn force(&self, force: &Force, now: Timestamp) {
         let mut state = self.state();
         state.opened_itself = false;
-        match to {
+        match force.state {
             CircuitState::Closed => state.circuit.close(),
-            CircuitState::Open => state.circuit.open(now, reason, retry_at),
-            CircuitState::HalfOpen => state.circuit.half_open(now, reason),
+            CircuitState::Open => state.circuit.open(now, &force.reason, force.retry_at),
+            CircuitState::HalfOpen => state.circuit.half_open(now, &force.reason),
         }
     }
 

@@ -28,6 +28,17 @@ pub enum RunState {
     Frozen,
 }
 
+impl RunState {
+    /// The stable code of a refusal in this state.
+    pub const fn refusal_code(self) -> &'static str {
+        match self {
+            Self::Paused => "run_paused",
+            Self::Closed => "run_closed",
+            Self::Frozen | Self::Open => "run_frozen",
+        }
+    }
+}
+
 /// One run's page in the books.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
@@ -74,8 +85,6 @@ pub struct HoldRequest {
     pub need: Need,
     /// The least that any candidate of the request's plan needs for a useful answer.
     pub smallest: Usd,
-    /// Whether this is the request's first attempt that gets money.
-    pub first: bool,
 }
 
 /// Money that was set aside.
@@ -236,8 +245,11 @@ impl Books {
         run.smallest = request.smallest;
         let grant = Want { need: request.need, mode: run.mode }.grant(&run.account)?;
         run.account.hold(grant.amount);
+        // I1, in release builds too: a breach here is a bug that would break the promise, and the
+        // ledger must stop rather than go on.
+        let overdrawn = run.account.available().is_some_and(Usd::is_negative);
+        assert!(!overdrawn, "hold of {} overdraws run {}: {:?}", grant.amount, run.id, run.account);
         run.last_at = now;
-        run.requests += u64::from(request.first);
         let new_agent = self.meet_agent(&request.run_id, &request.agent);
         let open = OpenHold { run_id: request.run_id.clone(), amount: grant.amount };
         self.holds.insert(request.attempt_id.clone(), open);
@@ -379,7 +391,6 @@ mod tests {
             agent: "agent".parse().unwrap(),
             need,
             smallest: need.smallest(),
-            first: true,
         }
     }
 
@@ -484,7 +495,7 @@ mod tests {
                         let (id, held) = open.remove(at % open.len());
                         let cost = i128::from(cost).min(held);
                         posted += cost;
-                        let outcome = Outcome::Posted { cost: Usd::from_picos(cost), uncertain: Usd::ZERO };
+                        let outcome = Outcome::posted(Usd::from_picos(cost));
                         prop_assert!(!books.settle(&id, outcome, T0).unwrap().violation);
                     }
                     Step::Void(at) if !open.is_empty() => {

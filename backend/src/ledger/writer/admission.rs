@@ -3,6 +3,7 @@
 use tollgate_shared::budget::{CapSource, HoldRequest, Refusal, RunState};
 use tollgate_shared::event::Refused;
 use tollgate_shared::id::{AttemptId, RunId};
+use tollgate_shared::money::Usd;
 
 use super::{HoldReply, Writer};
 use crate::ledger::{Hold, HoldError, Order, Ticket, Told};
@@ -95,7 +96,6 @@ impl Writer {
             agent: order.receipt.agent.clone(),
             need: order.need,
             smallest: order.smallest,
-            first: order.receipt.attempt == 1,
         };
         let granted = match self.books.hold(&request, self.now) {
             Ok(granted) => granted,
@@ -157,15 +157,15 @@ impl Writer {
         if !matches!(error, HoldError::Repeated { .. }) {
             self.active.remove(&key);
         }
-        if let HoldError::Refused { refusal, .. } = &error {
+        if let Some((code, needed)) = told_as(&error) {
             self.group.told.push(Told::Refused(Refused {
                 seq: 0,
                 at: self.now,
                 run_id: key.0.clone(),
                 agent: receipt.agent.clone(),
                 request_id: key.1,
-                code: "budget_exhausted".into(),
-                hold_usd: refusal.shortfall().needed_usd,
+                code: code.into(),
+                hold_usd: needed.unwrap_or(order.smallest),
             }));
             // A refusal can show that nothing useful fits any more.
             self.tell_crossing(&key.0);
@@ -227,5 +227,21 @@ impl Writer {
             }
         };
         self.refuse(&order, reply, error)
+    }
+}
+
+/// The code under which a refusal is told, and what was needed; `None` for a request that is no
+/// new demand for money.
+fn told_as(error: &HoldError) -> Option<(&'static str, Option<Usd>)> {
+    match error {
+        HoldError::Refused { refusal, .. } => {
+            Some(("budget_exhausted", Some(refusal.shortfall().needed_usd)))
+        }
+        HoldError::Contended { shortfall, .. } => {
+            Some(("budget_contended", Some(shortfall.needed_usd)))
+        }
+        HoldError::Unbudgeted(_) => Some(("budget_required", None)),
+        HoldError::State { state, .. } => Some((state.refusal_code(), None)),
+        _ => None,
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Crew {
 /// The runs of the demo: one meets its budget within seconds, one is near it, one has none.
 pub(super) const CREWS: [Crew; 6] = [
     Crew {
-        run_id: "R-207-nightly-refactor",
+        run_id: "R-207-refactor",
         agent: "Worker-CPE",
         agents: 4,
         budget_usd: Some("12"),
@@ -48,7 +48,7 @@ pub(super) const CREWS: [Crew; 6] = [
         stream: true,
     },
     Crew {
-        run_id: "R-190-chat-prod",
+        run_id: "R-190-chat",
         agent: "chat",
         agents: 3,
         budget_usd: Some("25"),
@@ -59,7 +59,7 @@ pub(super) const CREWS: [Crew; 6] = [
         stream: true,
     },
     Crew {
-        run_id: "R-211-bug-triage",
+        run_id: "R-211-triage",
         agent: "Triage",
         agents: 3,
         budget_usd: Some("4"),
@@ -70,7 +70,7 @@ pub(super) const CREWS: [Crew; 6] = [
         stream: false,
     },
     Crew {
-        run_id: "R-204-doc-crawl",
+        run_id: "R-204-crawl",
         agent: "Crawler",
         agents: 3,
         budget_usd: Some("0.60"),
@@ -81,10 +81,10 @@ pub(super) const CREWS: [Crew; 6] = [
         stream: false,
     },
     Crew {
-        run_id: "R-198-eval-suite",
+        run_id: "R-198-eval",
         agent: "Eval",
         agents: 2,
-        budget_usd: Some("0.25"),
+        budget_usd: Some("0.10"),
         model: "frontier",
         objective: "cost",
         message_bytes: 9_000,
@@ -92,7 +92,7 @@ pub(super) const CREWS: [Crew; 6] = [
         stream: false,
     },
     Crew {
-        run_id: "R-213-lint-bot",
+        run_id: "R-213-lint",
         agent: "lint",
         agents: 1,
         budget_usd: None,

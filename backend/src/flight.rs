@@ -121,14 +121,8 @@ pub enum FlightError {
 impl Accepted {
     /// Completes a request that was read.
     pub fn new(request: RouteRequest, shape: Shape) -> Self {
-        let payload = serde_json::to_string(&request.payload).unwrap_or_default();
-        let body_hash = request.request_id.as_ref().map(|_| {
-            let asked = format!(
-                "{}\n{:?}\n{:?}\n{payload}",
-                request.agent, request.requirements, request.optimization
-            );
-            hex_sha256(asked.as_bytes())
-        });
+        // Only a caller that names its requests needs to be told two bodies apart.
+        let body_hash = request.request_id.as_ref().map(|_| fingerprint(&request));
         Self {
             request_id: request.request_id.unwrap_or_else(clock::request_id),
             body_hash,
@@ -138,7 +132,7 @@ impl Accepted {
             objective: request.optimization,
             payload: request.payload,
             shape,
-            payload_bytes: payload.len() as u64,
+            payload_bytes: request.payload_bytes,
         }
     }
 
@@ -243,6 +237,12 @@ impl Gateway {
             .ok_or(HoldError::Unavailable)?;
         if limited { Err(FlightError::Unbounded(field.clone())) } else { Ok(()) }
     }
+}
+
+/// SHA-256 over everything that a request asks for, but its name.
+fn fingerprint(request: &RouteRequest) -> String {
+    let asked = (&request.agent, &request.requirements, request.optimization, &request.payload);
+    hex_sha256(&serde_json::to_vec(&asked).unwrap_or_default())
 }
 
 /// The order for one candidate: its need, and the receipt it would get if it were lost.

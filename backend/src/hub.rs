@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tollgate_shared::alert::{Alert, AlertState};
 use tollgate_shared::api::{RunView, StreamStats};
 use tollgate_shared::event::{
-    AlertEvent, BudgetEvent, CircuitEvent, Event, Hello, Lagged, PROTO, ProviderEvent, Receipts,
-    Refused, RunEvent, SECONDS_KEPT, Second, Tick,
+    AlertEvent, BudgetEvent, CircuitEvent, Event, Hello, Lagged, PROTO, ProviderEvent, Refused,
+    RunEvent, SECONDS_KEPT, Second, Tick,
 };
 use tollgate_shared::provider::{ProviderStatus, ProviderView};
 use tollgate_shared::receipt::Receipt;
@@ -133,19 +133,19 @@ impl Hub {
         let from = state.seq + 1;
         state.seq += count;
         state.receipts += count;
-        let mut items = Vec::with_capacity(batch.len());
+        let mut lines = Vec::with_capacity(batch.len());
         for (receipt, line) in batch {
-            if let Ok(item) = serde_json::value::RawValue::from_string(line.to_string()) {
-                items.push(item);
-            }
+            lines.push(line);
             if state.recent.len() >= RECENT_MAX {
                 state.recent.pop_front();
             }
             state.recent.push_back(receipt);
         }
-        let to = state.seq;
-        let event = Event::Receipts(Receipts { from, to, items });
-        self.push(state, from, count, &event);
+        // The lines as they are: they were JSON when they were sealed.
+        let (to, items) = (state.seq, lines.join(","));
+        let text =
+            format!("{{\"type\":\"receipts\",\"from\":{from},\"to\":{to},\"items\":[{items}]}}");
+        self.push_text(state, from, count, text);
     }
 
     /// Seconds and receipts from before this start, so that charts do not begin empty.
@@ -313,7 +313,11 @@ impl Hub {
     }
 
     fn push(&self, state: &mut State, from: u64, receipts: u64, event: &Event) {
-        let text: Arc<str> = text_of(event).into();
+        self.push_text(state, from, receipts, text_of(event));
+    }
+
+    fn push_text(&self, state: &mut State, from: u64, receipts: u64, text: String) {
+        let text: Arc<str> = text.into();
         state.bytes += text.len();
         let to = state.seq;
         state.frames.push_back(Frame { from, to, receipts, text });

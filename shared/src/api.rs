@@ -62,6 +62,8 @@ pub struct RouteRequest {
     pub optimization: Objective,
     /// The chat request, in OpenAI's shape.
     pub payload: Body,
+    /// The length of its text, in bytes: no token covers less than one.
+    pub payload_bytes: u64,
 }
 
 impl RouteRequest {
@@ -77,6 +79,7 @@ impl RouteRequest {
         let optimization = body.take("optimization")?.unwrap_or_default();
         let payload = body.remove("payload").ok_or(BodyError::Missing("payload"))?;
         body.finish()?;
+        let payload_bytes = payload.get().len() as u64;
         let payload = Body::parse(payload.get().as_bytes()).map_err(|error| match error {
             BodyError::NotAnObject(_) => invalid("payload", "it is not an object"),
             BodyError::Duplicate(field) => BodyError::Duplicate(format!("payload.{field}")),
@@ -85,7 +88,7 @@ impl RouteRequest {
         if payload.raw("messages").is_none_or(|raw| !raw.get().starts_with('[')) {
             return Err(invalid("payload", "it has no list of `messages`"));
         }
-        Ok(Self { request_id, run_id, agent, requirements, optimization, payload })
+        Ok(Self { request_id, run_id, agent, requirements, optimization, payload, payload_bytes })
     }
 }
 

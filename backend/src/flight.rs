@@ -104,9 +104,6 @@ pub enum FlightError {
     /// Nobody fits; everyone's reason is in the choice.
     #[error("no provider fits this request")]
     NoProvider(Choice),
-    /// The request has no upper bound, and its run has a limit.
-    #[error("`{0}` can cost any amount")]
-    Unbounded(String),
     /// The ledger gives no money.
     #[error(transparent)]
     Hold(#[from] HoldError),
@@ -192,7 +189,6 @@ impl Gateway {
         if choice.plan.candidates.is_empty() {
             return Err(FlightError::NoProvider(choice));
         }
-        self.refuse_unbounded(request).await?;
         let mut failed: Vec<AttemptError> = Vec::new();
         let mut ticket: Option<Ticket> = None;
         let mut number = None;
@@ -201,7 +197,15 @@ impl Gateway {
             let Some(passage) = self.registry.start(entry) else { continue };
             let fallback_from = failed.last().map(|failure| failure.provider.clone());
             let order = order(request, &choice, place, (number, fallback_from));
-            let mut hold = self.ledger.hold(order, self.contention_wait).await?;
+            let mut hold = match self.ledger.hold(order, self.contention_wait).await {
+                Ok(hold) => hold,
+                // What was tried before may have cost money: that is the answer, not the refusal.
+                Err(error) if !failed.is_empty() => {
+                    tracing::warn!(%error, run.id = %request.run_id, "no money for a fallback");
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
             ticket = ticket.or_else(|| hold.take_ticket());
             let attempt_number = hold.attempt();
             let deadline = Instant::now() + self.deadline;
@@ -224,18 +228,6 @@ impl Gateway {
             return Err(FlightError::NoProvider(choice));
         }
         Err(FlightError::Upstream(failed))
-    }
-
-    /// What has no upper bound may be sent only where no limit promises one.
-    async fn refuse_unbounded(&self, request: &Accepted) -> Result<(), FlightError> {
-        let Some(field) = &request.shape.unbounded else { return Ok(()) };
-        let run_id = request.run_id.clone();
-        let limited = self
-            .ledger
-            .read(move |books| books.run(&run_id).is_some_and(|run| run.account.limit.is_some()))
-            .await
-            .ok_or(HoldError::Unavailable)?;
-        if limited { Err(FlightError::Unbounded(field.clone())) } else { Ok(()) }
     }
 }
 
@@ -312,6 +304,7 @@ fn order(
         need,
         smallest,
         input_bound,
+        unbounded: request.shape.unbounded.clone(),
         choices: request.shape.choices,
         body_hash: request.body_hash.clone(),
         first: number.is_none(),

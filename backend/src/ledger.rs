@@ -81,6 +81,9 @@ pub enum HoldError {
         /// The figures.
         shortfall: Shortfall,
     },
+    /// The request has no upper bound, and its run has a limit.
+    #[error("`payload.{0}` can cost any amount: a run with a limit cannot send it")]
+    Unbounded(String),
     /// Runs without a budget are refused here.
     #[error("run `{0}` has no budget, and runs without one are refused here")]
     Unbudgeted(RunId),

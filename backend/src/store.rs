@@ -59,7 +59,7 @@ pub struct Orphan {
     pub held: Usd,
 }
 
-/// The latest attempt of a request.
+/// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastAttempt {
     /// Its number.
@@ -186,14 +186,16 @@ impl Store {
         Ok(Timestamp::from_micros(self.db.query_row(sql, [], |row| row.get(0))?))
     }
 
-    /// The latest attempt of a request, where there was one.
+    /// What became of a request: its most binding attempt, for an answer or an unknown outcome is
+    /// not undone by a later attempt that came to nothing. The number is that of the last one.
     pub fn last_attempt(
         &self,
         run_id: &RunId,
         request_id: &RequestId,
     ) -> Result<Option<LastAttempt>, StoreError> {
-        let sql = "SELECT attempt, state, body_hash, charged FROM attempts \
-                   WHERE run_id = ? AND request_id = ? ORDER BY attempt DESC LIMIT 1";
+        let sql = "SELECT max(attempt) OVER (), state, body_hash, charged FROM attempts \
+                   WHERE run_id = ? AND request_id = ? ORDER BY CASE state WHEN 'posted' THEN 0 \
+                   WHEN 'unknown' THEN 1 WHEN 'pending' THEN 2 ELSE 3 END, attempt DESC LIMIT 1";
         let mut statement = self.db.prepare_cached(sql)?;
         let row = statement
             .query_row(params![run_id.as_str(), request_id.as_str()], |row| {
@@ -290,8 +292,8 @@ impl Store {
             column(account.posted)?,
             column(account.pending)?,
             column(account.unknown)?,
-            column(run.uncertain)?,
-            column(run.smallest)?,
+            column(account.uncertain)?,
+            column(run.smallest).unwrap_or(i64::MAX),
             run.requests,
             run.seq,
             run.head,

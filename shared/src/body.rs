@@ -61,6 +61,11 @@ impl Body {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
     }
 
+    /// The names of the fields, in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|(name, _)| name.as_str())
+    }
+
     /// The value of a field that may be absent; `null` is absent too. The field stays.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, BodyError> {
         self.raw(name).map_or(Ok(None), |raw| decode(name, raw))

@@ -15,7 +15,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::money::{Percent, Usd};
+use crate::money::{LIMIT_MAX_USD, PICOS_PER_USD, Percent, Usd};
 
 mod books;
 mod cap;
@@ -37,6 +37,8 @@ pub struct Account {
     pub pending: Usd,
     /// Held by attempts whose bill is not known.
     pub unknown: Usd,
+    /// What may still be billed for streams that were cut off: not charged, and not given again.
+    pub uncertain: Usd,
 }
 
 /// Why money is not given.
@@ -46,6 +48,8 @@ pub enum Refusal {
     Exhausted(Shortfall),
     /// It will fit when enough pending holds have settled for less than they hold.
     Contended(Shortfall),
+    /// It is more than an account can count, whatever its limit.
+    TooLarge(Shortfall),
 }
 
 /// The figures behind a refusal.
@@ -102,14 +106,14 @@ impl Account {
         self.posted + self.unknown
     }
 
-    /// `limit − posted − held`; `None` without a limit, negative when a limit was lowered.
+    /// `limit − posted − held − uncertain`; `None` without a limit, negative when it was lowered.
     pub fn available(&self) -> Option<Usd> {
-        self.limit.map(|limit| limit - self.posted - self.held())
+        self.limit.map(|limit| limit - self.posted - self.held() - self.uncertain)
     }
 
     /// What would be available if every pending hold came free.
     pub fn available_at_best(&self) -> Option<Usd> {
-        self.limit.map(|limit| limit - self.spent())
+        self.limit.map(|limit| limit - self.spent() - self.uncertain)
     }
 
     /// Whether `amount` may be held now.
@@ -137,6 +141,13 @@ impl Account {
             available_usd: self.available().unwrap_or_default(),
             needed_usd: needed,
         }
+    }
+
+    /// Whether the account could still count itself with `amount` more in it: its columns end a
+    /// little above the largest limit.
+    pub fn can_count(&self, amount: Usd) -> bool {
+        let most = Usd::from_picos(i128::from(LIMIT_MAX_USD) * PICOS_PER_USD);
+        self.posted + self.held() + self.uncertain + amount <= most
     }
 
     /// Sets `amount` aside. The caller has checked that it fits.
@@ -195,7 +206,9 @@ impl Refusal {
     /// The figures.
     pub fn shortfall(&self) -> &Shortfall {
         match self {
-            Self::Exhausted(shortfall) | Self::Contended(shortfall) => shortfall,
+            Self::Exhausted(shortfall) | Self::Contended(shortfall) | Self::TooLarge(shortfall) => {
+                shortfall
+            }
         }
     }
 }

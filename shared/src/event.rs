@@ -171,7 +171,7 @@ pub struct Enforced {
     pub unknown_usd: Usd,
     /// What may still be billed for streams that were cut off.
     pub uncertain_usd: Usd,
-    /// The limit less posted and held; null without one.
+    /// The limit less posted, held and uncertain; null without one.
     pub available_usd: Option<Usd>,
 }
 

@@ -158,6 +158,67 @@ async fn a_request_without_a_cap_gets_one_under_a_limit() -> anyhow::Result<()> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worst_case_beyond_counting_is_refused_and_the_ledger_goes_on() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let provider = simulator(Dialect::Openai).await?;
+    house.register("only", "gpt-4", &provider).await?;
+    for cap in [200_000_000_000_u64, u64::MAX] {
+        let reply = house.post(&house.gateway("/route"), &capped("endless", cap)).await?;
+        assert_eq!((reply.status, reply.code().as_str()), (422, "amount_too_large"), "{cap}");
+    }
+    assert_eq!(house.post(&house.gateway("/route"), &capped("endless", 100)).await?.status, 200);
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_bound_is_refused_also_to_a_new_run_under_a_default_budget()
+-> anyhow::Result<()> {
+    let default = Some("1".parse()?);
+    let house = House::open_with(|config| config.default_budget = default).await?;
+    let provider = simulator(Dialect::Openai).await?;
+    house.register("only", "gpt-4", &provider).await?;
+    for (field, value) in [
+        ("web_search_options", json!({})),
+        ("plugins", json!([{"id": "web"}])),
+        ("MAX_TOKENS", json!(100_000)),
+    ] {
+        let mut request = capped("fresh", 100);
+        request["payload"][field] = value;
+        let reply = house.post(&house.gateway("/route"), &request).await?;
+        assert_eq!((reply.status, reply.code().as_str()), (422, "unbounded_request"), "{field}");
+        assert!(reply.text.contains(field), "{}", reply.text);
+    }
+    assert_eq!(provider.bill().count, 0);
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_run_sends_nothing_that_was_waiting() -> anyhow::Result<()> {
+    let house = Arc::new(House::open().await?);
+    let provider = simulator(Dialect::Openai).await?;
+    house.register("cheat", "gpt-4", &provider).await?;
+    let mut first = capped("frozen", 100);
+    first["payload"]["messages"][0]["content"] =
+        json!("[fault:over_cap] [slow:500ms] [out:120] go");
+    let bytes = first["payload"].to_string().len() as u64;
+    let limit = worst_case(bytes).times(3).half();
+    let budget = json!({"run_id": "frozen", "budget_usd": limit.to_string(), "mode": "hard"});
+    assert_eq!(house.post(&house.gateway("/budget"), &budget).await?.status, 200);
+    let ask = |request: serde_json::Value| {
+        let house = Arc::clone(&house);
+        tokio::spawn(async move { house.post(&house.gateway("/route"), &request).await })
+    };
+    let cheating = ask(first);
+    while house.budget_of("frozen").await?.held_usd.is_zero() {}
+    let waiting = ask(capped("frozen", 100));
+    assert_eq!(cheating.await??.status, 200);
+    let refused = waiting.await??;
+    assert_eq!((refused.status, refused.code().as_str()), (409, "run_frozen"), "{}", refused.text);
+    assert_eq!(provider.bill().count, 1);
+    Arc::try_unwrap(house).ok().context("someone is still in the house")?.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fallback_pays_once_and_says_who_failed() -> anyhow::Result<()> {
     let house = House::open().await?;
     let (broken, sound) = (faulty("status503:1").await?, simulator(Dialect::Openai).await?);
@@ -246,6 +307,8 @@ async fn a_stream_that_breaks_is_an_error_to_its_client_and_charged_with_care() 
     assert!(billed([&provider.bill()]) <= receipts[0].cost_usd, "never below what was billed");
     let budget = house.budget_of("cut").await?;
     assert_eq!(budget.uncertain_usd, receipts[0].held_usd - receipts[0].cost_usd);
+    let limit: Usd = "5".parse()?;
+    assert_eq!(budget.available_usd, Some(limit - receipts[0].held_usd), "not given again");
     house.leave().await
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde_json::json;
 use tollgate_shared::provider::Dialect;
-use tollgate_tests::{House, chat, simulator};
+use tollgate_tests::{House, chat, faulty, simulator};
 
 fn named(run_id: &str, request_id: &str, message: &str) -> serde_json::Value {
     let mut request = chat(run_id, "gpt-4", message);
@@ -88,6 +88,22 @@ async fn what_was_refused_or_voided_is_judged_afresh() -> anyhow::Result<()> {
     let receipts = house.receipts("poor").await?;
     let attempts: Vec<_> = receipts.iter().map(|receipt| receipt.attempt).collect();
     assert_eq!(attempts, [1, 1, 2]);
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_attempt_is_not_forgotten_behind_a_voided_fallback() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let (billing, busy) = (faulty("bill_then_500:1").await?, faulty("status429:1").await?);
+    let cheap = json!({"cost_per_input_token": "0.00001", "cost_per_output_token": "0.00001"});
+    house.register_with("first", "gpt-4", &billing, cheap).await?;
+    house.register("second", "gpt-4", &busy).await?;
+    house.budget("both", "5").await?;
+    let (url, request) = (house.gateway("/route"), named("both", "req-1", "hello"));
+    assert_eq!(house.post(&url, &request).await?.code(), "providers_busy");
+    let again = house.post(&url, &request).await?;
+    assert_eq!((again.status, again.code().as_str()), (409, "outcome_unknown"));
+    assert_eq!(billing.bill().count, 1);
     house.leave().await
 }
 

@@ -177,10 +177,15 @@ impl From<HoldError> for Problem {
     fn from(error: HoldError) -> Self {
         let message = error.to_string();
         match error {
+            HoldError::Unbounded(_) => Self::new(422, "unbounded_request", message).final_(),
             HoldError::Refused { refusal, .. } => {
                 let shortfall = refusal.shortfall();
                 let problem = match refusal {
                     Refusal::Exhausted(_) => Self::new(402, "budget_exhausted", message).final_(),
+                    Refusal::TooLarge(_) => {
+                        let message = "its worst case is more than an account can count";
+                        Self::new(422, "amount_too_large", message).final_()
+                    }
                     Refusal::Contended(_) => {
                         Self::new(429, "budget_contended", message).retry_after(1)
                     }
@@ -226,10 +231,6 @@ impl From<FlightError> for Problem {
         let message = error.to_string();
         match error {
             FlightError::NoProvider(choice) => Self::no_provider(&choice),
-            FlightError::Unbounded(_) => {
-                let message = format!("{message}: a run with a limit cannot send it");
-                Self::new(422, "unbounded_request", message).final_()
-            }
             FlightError::Hold(error) => error.into(),
             FlightError::Upstream(attempts) => Self::upstream(&attempts),
             FlightError::Lost => Self::new(500, "lost", message).final_(),

@@ -27,6 +27,8 @@ pub struct Order {
     pub smallest: Usd,
     /// The most input it can have, in tokens.
     pub input_bound: u64,
+    /// A field that makes any bound impossible: refused where the run has a limit.
+    pub unbounded: Option<String>,
     /// How many answers are asked for, each of them up to the cap.
     pub choices: u64,
     /// Fingerprint of the body; `None` where the caller gave no request id to deduplicate by.

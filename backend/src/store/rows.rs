@@ -14,6 +14,7 @@ pub(super) fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
         posted: amount("posted")?,
         pending: amount("pending")?,
         unknown: amount("unknown")?,
+        uncertain: amount("uncertain")?,
     };
     let smallest = amount("smallest")?;
     Ok(Run {
@@ -25,7 +26,6 @@ pub(super) fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
         seq: row.get("seq")?,
         head: row.get("head")?,
         requests: row.get("requests")?,
-        uncertain: amount("uncertain")?,
         smallest,
         level: if account.limit.is_some() { account.level(smallest) } else { Level::Ok },
         agents: 0,

@@ -109,7 +109,13 @@ pub fn outgoing(
 ) -> Result<Outgoing, Untranslatable> {
     let versioned = endpoint.ends_in_version();
     match dialect {
-        Dialect::Openai => openai::outgoing(versioned, ask),
+        Dialect::Openai => {
+            let hosts = ["://api.openai.com", ".openai.azure.com"];
+            // Their reasoning models refuse the spelling that every copy of the dialect reads.
+            let is_their_own = hosts.iter().any(|host| endpoint.origin().ends_with(host));
+            let cap_field = if is_their_own { "max_completion_tokens" } else { "max_tokens" };
+            openai::outgoing(versioned, cap_field, ask)
+        }
         Dialect::Anthropic => anthropic::outgoing(versioned, ask),
         Dialect::Gemini => gemini::outgoing(versioned, ask),
     }

@@ -59,7 +59,7 @@ pub struct BudgetView {
     pub spent_usd: Usd,
     /// Pending plus unknown.
     pub held_usd: Usd,
-    /// The limit less posted and held; null without one.
+    /// The limit less posted, held and uncertain; null without one.
     pub available_usd: Option<Usd>,
     /// Spent, of the limit.
     pub percent_used: Percent,
@@ -107,7 +107,7 @@ impl BudgetView {
             state: run.state,
             posted_usd: account.posted,
             unknown_usd: account.unknown,
-            uncertain_usd: run.uncertain,
+            uncertain_usd: account.uncertain,
             max_overshoot_usd: Usd::ZERO,
             burn_usd_per_min,
             runway_s,

@@ -58,8 +58,6 @@ pub struct Run {
     pub head: String,
     /// Requests that reached a provider.
     pub requests: u64,
-    /// What may still be billed for streams that were cut off.
-    pub uncertain: Usd,
     /// The least that its latest request needed.
     pub smallest: Usd,
     /// The level that was last told.
@@ -199,7 +197,6 @@ impl Run {
             seq: 0,
             head: String::new(),
             requests: 0,
-            uncertain: Usd::ZERO,
             smallest: Usd::ZERO,
             level: Level::Ok,
             agents: 0,
@@ -244,6 +241,9 @@ impl Books {
         let run = self.open_run(&request.run_id, None, now);
         run.smallest = request.smallest;
         let grant = Want { need: request.need, mode: run.mode }.grant(&run.account)?;
+        if !run.account.can_count(grant.amount) {
+            return Err(Refusal::TooLarge(run.account.shortfall(grant.amount)));
+        }
         run.account.hold(grant.amount);
         // I1, in release builds too: a breach here is a bug that would break the promise, and the
         // ledger must stop rather than go on.
@@ -289,7 +289,7 @@ impl Books {
         let charged = match outcome {
             Outcome::Posted { cost, uncertain, .. } => {
                 run.account.post(held, cost);
-                run.uncertain += uncertain;
+                run.account.uncertain += uncertain;
                 cost
             }
             Outcome::Voided => {
@@ -436,6 +436,31 @@ mod tests {
     }
 
     #[test]
+    fn a_hold_beyond_what_can_be_counted_is_refused_also_without_a_limit() {
+        let mut books = Books::default();
+        let mut vast = request(1, "r", 1);
+        vast.need.per_output_token = "1000".parse().unwrap();
+        vast.need.stated_cap = Some(8_000);
+        books.hold(&vast, T0).unwrap();
+        vast.attempt_id = "a-2".parse().unwrap();
+        assert!(matches!(books.hold(&vast, T0), Err(Refusal::TooLarge(_))));
+        vast.need.stated_cap = Some(u64::MAX);
+        assert!(matches!(books.hold(&vast, T0), Err(Refusal::TooLarge(_))));
+    }
+
+    #[test]
+    fn what_a_cut_stream_may_still_cost_is_not_given_again() {
+        let mut books = Books::default();
+        books.set_budget(&budget("r", 1_000), T0).unwrap();
+        let held = request(1, "r", 800);
+        books.hold(&held, T0).unwrap();
+        let (cost, uncertain) = (Usd::from_picos(100), Usd::from_picos(800));
+        let outcome = Outcome::Posted { cost, uncertain, beyond_bound: false };
+        books.settle(&held.attempt_id, outcome, T0).unwrap();
+        assert!(matches!(books.hold(&request(2, "r", 1), T0), Err(Refusal::Exhausted(_))));
+    }
+
+    #[test]
     fn runs_that_differ_by_case_alone_are_noticed() {
         let mut books = Books::default();
         books.open_run(&"R-one".parse().unwrap(), None, T0);
@@ -486,6 +511,7 @@ mod tests {
                             Err(Refusal::Contended(_)) => {
                                 prop_assert!(wanted.need.smallest().picos() > room && pending > 0);
                             }
+                            Err(Refusal::TooLarge(_)) => prop_assert!(false, "far below it"),
                             Err(Refusal::Exhausted(_)) => {
                                 prop_assert!(wanted.need.smallest().picos() > room + pending);
                             }

@@ -90,6 +90,14 @@ impl Need {
         self.wanted().0.min(USEFUL_OUTPUT_MIN)
     }
 
+    /// The least that must be held in this mode: a stated cap is kept where it is not lowered.
+    pub fn least(&self, mode: Mode) -> Usd {
+        match (mode, self.stated_cap) {
+            (Mode::Hard, Some(cap)) => self.at_cap(cap.min(self.model_max)),
+            _ => self.smallest(),
+        }
+    }
+
     /// The least that a useful answer to this request can be held at.
     pub fn smallest(&self) -> Usd {
         self.at_cap(self.smallest_cap())

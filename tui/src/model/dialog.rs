@@ -150,13 +150,14 @@ impl BudgetForm {
         let mut after = self.base.clone();
         let enforced = &mut after.enforced;
         enforced.limit_usd = Some(limit);
-        enforced.available_usd = Some(limit - enforced.posted_usd - enforced.held_usd);
         let account = Account {
             limit: Some(limit),
             posted: enforced.posted_usd,
             pending: enforced.pending_usd(),
             unknown: enforced.unknown_usd,
+            uncertain: enforced.uncertain_usd,
         };
+        enforced.available_usd = account.available();
         after.level = account.level(Usd::ZERO);
         after.blocked = after.level == Level::Critical;
         let left = (limit - enforced.spent_usd()).or_zero();

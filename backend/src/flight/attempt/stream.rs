@@ -148,12 +148,11 @@ impl Stream<'_, '_> {
         passage.answered(latency_ms, progress.ttft_ms, tokens);
         let mut tail = progress.reader.tail(attempt.request.shape.include_usage);
         let done = tail.pop();
-        for frame in progress.frames.into_iter().chain(tail) {
-            send(progress.client.as_ref(), frame).await;
-        }
-        send(progress.client.as_ref(), comment(&facts, &settled)).await;
-        if let Some(done) = done {
-            send(progress.client.as_ref(), done).await;
+        let end = [Some(comment(&facts, &settled)), done].into_iter().flatten();
+        for frame in progress.frames.into_iter().chain(tail).chain(end) {
+            if progress.client_left.is_some() || !send(progress.client.as_ref(), frame).await {
+                break;
+            }
         }
     }
 
@@ -221,12 +220,11 @@ fn unreadable(error: &StreamError) -> Failed {
     Failed { failure: Failure::Broken, word: "stream_error".into(), detail: error.to_string() }
 }
 
-/// Sends a frame; waits while the client reads slowly. Answers whether the client is there.
+/// Sends a frame; waits while the client reads slowly. Answers whether the client is there: one
+/// that takes nothing for long must not keep money and a provider waiting.
 async fn send(client: Option<&Frames>, frame: Bytes) -> bool {
-    match client {
-        Some(client) => client.send(frame).await.is_ok(),
-        None => false,
-    }
+    let Some(client) = client else { return false };
+    tokio::time::timeout(SILENCE_MAX, client.send(frame)).await.is_ok_and(|sent| sent.is_ok())
 }
 
 /// The amounts, known only at the end, as a comment that every SDK of this dialect passes over.
@@ -246,7 +244,7 @@ fn comment(facts: &Facts, settled: &Result<Settlement, Unsettled>) -> Bytes {
     text.into()
 }
 
-/// Longest silence between two chunks of a stream.
+/// Longest silence between two chunks of a stream, and longest wait for a client that reads nothing.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How long a stream is read on for its bill after its client has left.

@@ -41,6 +41,11 @@ impl Writer {
         }
         let limit =
             self.books.run(run_id).map_or(self.policy.default_limit, |run| run.account.limit);
+        if limit.is_some()
+            && let Some(field) = &order.unbounded
+        {
+            return Some(HoldError::Unbounded(field.clone()));
+        }
         if limit.is_none() && self.policy.refuse_unbudgeted {
             return Some(HoldError::Unbudgeted(run_id.clone()));
         }
@@ -80,6 +85,7 @@ impl Writer {
             Some("unknown") => {
                 repeated("outcome_unknown", "ended with an unknown outcome", last.as_ref())
             }
+            Some("pending") => repeated("request_in_progress", "is in progress", None),
             Some(_) => Ok(last.map_or(1, |last| last.attempt + 1)),
         })
     }
@@ -154,7 +160,8 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let receipt = &order.receipt;
         let key = (receipt.run_id.clone(), receipt.request_id.clone());
-        if !matches!(error, HoldError::Repeated { .. }) {
+        // A later attempt rides on its request's ticket, which ends the request, not this.
+        if marks(order) && !matches!(error, HoldError::Repeated { .. }) {
             self.active.remove(&key);
         }
         if let Some((code, needed)) = told_as(&error) {
@@ -185,7 +192,15 @@ impl Writer {
             let Some(mut queue) = self.parked.remove(&run_id) else { continue };
             while let Some((order, reply)) = queue.pop_front() {
                 if reply.is_closed() {
-                    self.active.remove(&(run_id.clone(), order.receipt.request_id.clone()));
+                    if marks(&order) {
+                        let request_id = order.receipt.request_id.clone();
+                        self.active.remove(&(run_id.clone(), request_id));
+                    }
+                    continue;
+                }
+                // The run may have been frozen, paused or limited while they waited.
+                if let Some(error) = self.forbids(&order) {
+                    self.refuse(&order, reply, error)?;
                     continue;
                 }
                 // Parked again, it stands alone in a new queue: put it back in front.
@@ -217,26 +232,37 @@ impl Writer {
         if queue.is_empty() {
             self.parked.remove(&run_id);
         }
-        let account = self.books.run(&run_id).map(|run| run.account).unwrap_or_default();
-        let error = match account.check(order.need.smallest()) {
+        // Those behind it may fit where it did not.
+        self.group.freed.insert(run_id.clone());
+        let run = self.books.run(&run_id);
+        let account = run.map(|run| run.account).unwrap_or_default();
+        let needed = order.need.least(run.map(|run| run.mode).unwrap_or_default());
+        let error = match account.check(needed) {
             Err(Refusal::Exhausted(shortfall)) => {
                 HoldError::Refused { run_id, refusal: Refusal::Exhausted(shortfall) }
             }
-            _ => {
-                HoldError::Contended { run_id, shortfall: account.shortfall(order.need.smallest()) }
-            }
+            _ => HoldError::Contended { run_id, shortfall: account.shortfall(needed) },
         };
         self.refuse(&order, reply, error)
     }
+}
+
+/// Whether this order marked its request as worked on.
+fn marks(order: &Order) -> bool {
+    order.first && order.body_hash.is_some()
 }
 
 /// The code under which a refusal is told, and what was needed; `None` for a request that is no
 /// new demand for money.
 fn told_as(error: &HoldError) -> Option<(&'static str, Option<Usd>)> {
     match error {
+        HoldError::Refused { refusal: Refusal::TooLarge(shortfall), .. } => {
+            Some(("amount_too_large", Some(shortfall.needed_usd)))
+        }
         HoldError::Refused { refusal, .. } => {
             Some(("budget_exhausted", Some(refusal.shortfall().needed_usd)))
         }
+        HoldError::Unbounded(_) => Some(("unbounded_request", None)),
         HoldError::Contended { shortfall, .. } => {
             Some(("budget_contended", Some(shortfall.needed_usd)))
         }

@@ -15,10 +15,14 @@ use super::stream::{Progress, StreamError, text_bytes};
 use super::{Answer, Ask, Outgoing, Untranslatable, credible, object, reply, report};
 
 /// The payload, byte for byte but for model, cap and stream.
-pub(super) fn outgoing(versioned: bool, ask: &Ask<'_>) -> Result<Outgoing, Untranslatable> {
+pub(super) fn outgoing(
+    versioned: bool,
+    cap_field: &'static str,
+    ask: &Ask<'_>,
+) -> Result<Outgoing, Untranslatable> {
     let path = if versioned { "/chat/completions" } else { "/v1/chat/completions" };
     let mut body = ask.payload.clone();
-    splice(&mut body, ask)
+    splice(&mut body, cap_field, ask)
         .map_err(|field| Untranslatable { field: field.to_owned(), dialect: "openai" })?;
     let body = serde_json::to_vec(&body)
         .map_err(|_| Untranslatable { field: "messages".to_owned(), dialect: "openai" })?;
@@ -34,7 +38,7 @@ pub(super) fn outgoing(versioned: bool, ask: &Ask<'_>) -> Result<Outgoing, Untra
 /// ```
 ///
 /// A failure names the field; only one that [`super::Shape`] refuses as well can fail.
-fn splice(body: &mut Body, ask: &Ask<'_>) -> Result<(), &'static str> {
+fn splice(body: &mut Body, cap_field: &'static str, ask: &Ask<'_>) -> Result<(), &'static str> {
     body.set("model", ask.model).map_err(|_| "model")?;
     if let Some(cap) = ask.cap {
         let mut is_stated = false;
@@ -45,9 +49,8 @@ fn splice(body: &mut Body, ask: &Ask<'_>) -> Result<(), &'static str> {
                 is_stated |= READ_BY_OPENAI.contains(&name);
             }
         }
-        // Where the caller stated none, the spelling that every copy of the dialect reads.
         if !is_stated {
-            body.set("max_tokens", &cap).map_err(|_| "max_tokens")?;
+            body.set(cap_field, &cap).map_err(|_| cap_field)?;
         }
     }
     if ask.stream {
@@ -243,7 +246,7 @@ mod tests {
     fn spliced(text: &str, cap: Option<u64>, stream: bool) -> String {
         let payload = rows::payload(text);
         let ask = Ask { cap, stream, ..rows::ask(&payload) };
-        String::from_utf8(outgoing(false, &ask).unwrap().body).unwrap()
+        String::from_utf8(outgoing(false, "max_tokens", &ask).unwrap().body).unwrap()
     }
 
     #[test]

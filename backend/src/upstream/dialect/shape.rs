@@ -65,8 +65,9 @@ impl Shape {
                 .map_err(|_| refused("stream_options.include_usage", "it is not true or false"))?
                 .unwrap_or(false);
         }
-        shape.unbounded =
-            UNBOUNDED.into_iter().find(|name| is_set(payload.raw(name))).map(str::to_owned);
+        let unbounded =
+            payload.names().find(|name| !BOUNDED.contains(name) && is_set(payload.raw(name)));
+        shape.unbounded = unbounded.map(str::to_owned);
         shape.read_tier(payload)?;
         shape.read_tools(payload)?;
         shape.read_messages(payload)?;
@@ -163,7 +164,11 @@ impl Shape {
                 let image = part.raw("image_url").map_or("", RawValue::get);
                 self.input.image_bytes += inline_bytes(&format!("{field}.image_url"), image)?;
             }
-            // Sound, documents and whatever comes next: nothing shorter than the window is sure.
+            // Sound has a rate of its own, which no price card states yet.
+            Some("input_audio") => {
+                self.unbounded.get_or_insert_with(|| format!("{field}: input_audio"));
+            }
+            // Documents and whatever comes next: nothing shorter than the window is sure.
             _ => self.input.is_hidden = true,
         }
         Ok(())
@@ -288,8 +293,49 @@ const STEERING: [&str; 8] = [
     "custom_llm_provider",
 ];
 
-/// Fields that are billed by no class of a price card, or that fetch input from elsewhere.
-const UNBOUNDED: [&str; 4] = ["web_search_options", "prediction", "audio", "background"];
+/// Fields that are read here, or that cannot change what is billed. Any other may carry a fee, name
+/// another model or fetch input from elsewhere (`plugins`, `search_parameters`, `prediction`, a
+/// metered name in other case), so it has no bound.
+const BOUNDED: [&str; 38] = [
+    "messages",
+    "model",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "maxOutputTokens",
+    "n",
+    "best_of",
+    "stream",
+    "stream_options",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "stop",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "user",
+    "seed",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "functions",
+    "function_call",
+    "response_format",
+    "reasoning_effort",
+    "verbosity",
+    "metadata",
+    "store",
+    "service_tier",
+    "prompt_cache_key",
+    "safety_identifier",
+    "modalities",
+    "thinking",
+];
 
 /// Fields whose text a model reads.
 const TEXTS: [&str; 4] = ["messages", "tools", "functions", "response_format"];
@@ -298,7 +344,7 @@ const TEXTS: [&str; 4] = ["messages", "tools", "functions", "response_format"];
 pub const CHOICES_MAX: u64 = 128;
 
 /// Tokens of one picture at most, whichever provider looks at it.
-pub const IMAGE_TOKENS: u64 = 15_000;
+pub const IMAGE_TOKENS: u64 = 50_000;
 
 /// Tokens that a template puts around one message at most.
 const MESSAGE_TOKENS: u64 = 16;
@@ -425,7 +471,7 @@ mod tests {
             (r#"{"messages":[],"functions":[{},{}]}"#, 2_096),
             (
                 r#"{"messages":[{"content":[{"type":"text","text":"x"},{"type":"image_url","image_url":{"url":"http://h/x"}}]}]}"#,
-                16_048,
+                51_048,
             ),
             (r#"{"messages":[{"content":[{"type":"file","file":{"file_id":"f"}}]}]}"#, u64::MAX),
             (r#"{"messages":[{"role":"assistant","audio":{"id":"a"}}]}"#, u64::MAX),
@@ -437,7 +483,7 @@ mod tests {
         let growing = "{\"messages\":[{\"content\":\"\u{fdfa}\"}]}";
         assert_eq!(input_bound(&Body::parse(growing.as_bytes()).unwrap(), 1_000), 1_078);
         let payload = Body::parse(inline.as_bytes()).unwrap();
-        assert!(input_bound(&payload, inline.len() as u64) < 15_300);
+        assert!(input_bound(&payload, inline.len() as u64) < 50_300);
         assert_eq!(Shape::default().input_bound(u64::MAX), u64::MAX);
     }
 

@@ -267,7 +267,28 @@ fn order(
             .unwrap_or_default(),
         candidates: u32::try_from(plan.candidates.len()).unwrap_or(u32::MAX),
     };
-    let receipt = Receipt {
+    let receipt = draft(request, entry, decision, (number.unwrap_or(1), fallback_from));
+    Order {
+        receipt,
+        need,
+        smallest,
+        input_bound,
+        unbounded: request.shape.unbounded.clone(),
+        choices: request.shape.choices,
+        body_hash: request.body_hash.clone(),
+        first: number.is_none(),
+        card: Arc::clone(&entry.card),
+    }
+}
+
+/// The receipt of an attempt that was sent and of which nothing more was ever heard.
+fn draft(
+    request: &Accepted,
+    entry: &Entry,
+    decision: Decision,
+    (attempt, fallback_from): (u32, Option<ProviderName>),
+) -> Receipt {
+    Receipt {
         request_id: request.request_id.clone(),
         run_id: request.run_id.clone(),
         agent: request.agent.clone(),
@@ -279,7 +300,7 @@ fn order(
         cost_usd: Usd::ZERO,
         latency_ms: 0,
         status: Status::Unknown,
-        attempt: number.unwrap_or(1),
+        attempt,
         attempt_id: clock::attempt_id(),
         seq: 0,
         usage: Usage::default(),
@@ -298,17 +319,6 @@ fn order(
         decision,
         prev: String::new(),
         hash: String::new(),
-    };
-    Order {
-        receipt,
-        need,
-        smallest,
-        input_bound,
-        unbounded: request.shape.unbounded.clone(),
-        choices: request.shape.choices,
-        body_hash: request.body_hash.clone(),
-        first: number.is_none(),
-        card: Arc::clone(&entry.card),
     }
 }
 

@@ -15,9 +15,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tollgate_backend::app::Backend;
 use tollgate_backend::config::Config;
-use tollgate_backend::simulate::{self, Bill, FaultRule, PriceRule, Simulator};
+use tollgate_backend::simulate::{self, Bill, FaultRule, Simulator};
 use tollgate_shared::api::{BudgetList, BudgetView};
-use tollgate_shared::id::RunId;
 use tollgate_shared::money::Usd;
 use tollgate_shared::provider::Dialect;
 use tollgate_shared::receipt::{Chain, Receipt};
@@ -249,11 +248,6 @@ pub async fn faulty(fault: &str) -> anyhow::Result<Simulator> {
     Ok(Simulator::start(simulate::Config { faults, ..simulate::Config::default() }).await?)
 }
 
-/// A price rule of a simulated provider: `gpt-4=30,60`.
-pub fn price(rule: &str) -> PriceRule {
-    rule.parse().expect("a price rule of the tests")
-}
-
 /// The bills of several providers as one.
 pub fn billed<'a>(bills: impl IntoIterator<Item = &'a Bill>) -> Usd {
     bills.into_iter().map(|bill| bill.total_cost_usd).sum()
@@ -267,11 +261,6 @@ pub async fn until(what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Resul
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
-}
-
-/// A run id of the tests.
-pub fn run(text: &str) -> RunId {
-    text.parse().expect("a run id of the tests")
 }
 
 async fn reply(request: reqwest::RequestBuilder) -> anyhow::Result<Reply> {

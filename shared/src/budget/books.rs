@@ -353,11 +353,6 @@ impl Books {
         self.runs.values()
     }
 
-    /// Whether money is held under this attempt.
-    pub fn holds(&self, attempt_id: &AttemptId) -> Option<&OpenHold> {
-        self.holds.get(attempt_id)
-    }
-
     /// **I1–I3** for one run, after an event: signs, and pending equal to its open holds.
     /// Linear in the open holds; the ledger calls the cheaper [`Account::is_sound`] on every event.
     pub fn is_sound(&self, id: &RunId) -> bool {

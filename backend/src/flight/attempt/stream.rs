@@ -53,23 +53,19 @@ impl Stream<'_, '_> {
             client_left: None,
             ttft_ms: None,
         };
-        let end = self.read(&mut response, &hold, &mut progress).await;
-        if let (Err(failed), None) = (&end, &progress.client) {
+        match self.read(&mut response, &hold, &mut progress).await {
             // Nothing reached the client: a failure like any other.
-            let failed = Failed {
-                failure: failed.failure,
-                word: failed.word.clone(),
-                detail: failed.detail.clone(),
-            };
-            return Err(attempt.fail(hold, passage, failed, self.started).await);
-        }
-        if progress.client.is_none() {
-            // Complete without content: the client gets its empty answer.
-            self.open(&hold, &mut progress);
-        }
-        match end {
-            Ok(()) => self.complete(hold, passage, progress).await,
+            Err(failed) if progress.client.is_none() => {
+                return Err(attempt.fail(hold, passage, failed, self.started).await);
+            }
             Err(failed) => self.cut_off(hold, passage, (progress, failed)).await,
+            Ok(()) => {
+                if progress.client.is_none() {
+                    // Complete without content: the client gets its empty answer.
+                    self.open(&hold, &mut progress);
+                }
+                self.complete(hold, passage, progress).await;
+            }
         }
         Ok(())
     }

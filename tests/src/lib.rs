@@ -4,6 +4,7 @@
 //! Everything goes over real HTTP and real files. Money is judged against the simulated provider's
 //! own bill, never against our books. A [`House`] that is left checks that nothing is pending.
 
+pub mod lab;
 pub mod process;
 
 use std::path::PathBuf;

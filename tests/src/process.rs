@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 /// A `tollgated serve` that listens.
 #[derive(Debug)]
@@ -21,18 +21,41 @@ pub struct Process {
 impl Process {
     /// Starts the program over a data directory, on ports of its own, and waits for its line.
     pub fn start(program: &str, data_dir: &Path) -> anyhow::Result<Self> {
-        let mut child =
-            serve(program, data_dir).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut command = serve(program, data_dir);
+        command.stderr(Stdio::null());
+        Self::spawn(command)
+    }
+
+    /// Runs a command made by [`serve`] and changed at will, and waits for its line. One that ends
+    /// before it is an error with its exit code.
+    pub fn spawn(mut command: Command) -> anyhow::Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().context("no stdout")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
+        if !line.starts_with("ready ") {
+            child.kill().ok();
+            bail!("it did not start: {}, having said `{}`", child.wait()?, line.trim());
+        }
         let at = |name: &str| {
             let found = line.split_whitespace().find_map(|word| word.strip_prefix(name));
             found.map(str::to_owned).with_context(|| format!("no `{name}` in `{line}`"))
         };
         let (router, gateway, events) = (at("router=")?, at("gateway=")?, at("events=")?);
-        ensure!(line.starts_with("ready "), "`{line}`");
         Ok(Self { child, router, gateway, events })
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal by its name, such as `STOP`.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status()?;
+        ensure!(sent.success(), "kill -{name} failed");
+        Ok(())
     }
 
     /// kill -9.
@@ -44,8 +67,7 @@ impl Process {
 
     /// SIGTERM; answers how it ended.
     pub fn terminate(mut self) -> anyhow::Result<ExitStatus> {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        ensure!(sent.success(), "kill -TERM failed");
+        self.signal("TERM")?;
         Ok(self.child.wait()?)
     }
 }

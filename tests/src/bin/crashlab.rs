@@ -1,0 +1,72 @@
+//! `crashlab <fault> --cycles N --seed S`: brings a fault about, judges what is left, exits with 1
+//! on any breach.
+//!
+//! A failure is replayed by the seed it names. `--record FILE` writes the figures into the table of
+//! `docs/reliability.md`. The backend is `backend-under-test` beside this program.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use tollgate_tests::lab::{Options, Report, kill};
+
+#[derive(Debug, Parser)]
+#[command(name = "crashlab", about = "Breaks a backend and judges what is left by the bill")]
+struct Cli {
+    #[command(subcommand)]
+    fault: Fault,
+    /// How many times; every fault has a number of its own without it.
+    #[arg(long, global = true)]
+    cycles: Option<u64>,
+    /// Where chance begins.
+    #[arg(long, global = true, default_value_t = 1)]
+    seed: u64,
+    /// The backend's program, where it is not beside this one.
+    #[arg(long, global = true)]
+    program: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Fault {
+    /// kill -9 at a random moment under 64 streaming clients.
+    Kill,
+}
+
+impl Fault {
+    /// Its name on the command line and in the table, and how often it is brought about.
+    fn facts(self) -> (&'static str, u64) {
+        match self {
+            Self::Kill => ("kill", 1_000),
+        }
+    }
+
+    /// Brings it about. One arm a fault.
+    async fn run(self, options: Options) -> anyhow::Result<Report> {
+        match self {
+            Self::Kill => kill::Kill::new(options).run().await,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let cli = Cli::parse();
+    let program = match cli.program {
+        Some(program) => program,
+        None => std::env::current_exe()?.with_file_name("backend-under-test"),
+    };
+    let program = program
+        .canonicalize()
+        .with_context(|| format!("build `{}` first, or name another", program.display()))?;
+    let (name, cycles) = cli.fault.facts();
+    let cycles = cli.cycles.unwrap_or(cycles);
+    let options = Options { program, cycles, seed: cli.seed, tells_progress: true };
+    let report = cli.fault.run(options).await?;
+    println!("{report}");
+    if report.is_clean() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("replay: crashlab {name} --cycles {cycles} --seed {}", cli.seed);
+    Ok(ExitCode::FAILURE)
+}

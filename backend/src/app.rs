@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::Router;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -23,6 +23,7 @@ use crate::hub::Hub;
 use crate::ledger::{Ledger, Policy};
 use crate::projection::{Projection, Views};
 use crate::receipts::ReceiptFiles;
+use crate::recovery;
 use crate::registry::Registry;
 use crate::store::{Reader, Store};
 use crate::upstream::Upstream;
@@ -56,22 +57,25 @@ impl Backend {
             );
         }
         let lock = open_data_dir(&config.data_dir)?;
-        let listeners = [
-            listen(config.bind, config.router_port, "--router-port").await?,
-            listen(config.bind, config.gateway_port, "--gateway-port").await?,
-            listen(config.bind, config.events_port, "--events-port").await?,
+        // Taken now, so that a wrong port is said before anything is written; nobody can connect
+        // until they listen.
+        let doors = [
+            Door::reserve(config.bind, config.router_port, "--router-port")?,
+            Door::reserve(config.bind, config.gateway_port, "--gateway-port")?,
+            Door::reserve(config.bind, config.events_port, "--events-port")?,
         ];
+        let addresses = [doors[0].address, doors[1].address, doors[2].address];
+        recovery::look(&config.data_dir)?;
         let (fatal_tx, fatal) = watch::channel(false);
-        let (rooms, projection) = furnish(&config, &listeners, fatal_tx).await?;
+        let ports = addresses.map(|address| address.port());
+        let (rooms, projection) = furnish(&config, ports, fatal_tx).await?;
         let (stop, stopped) = watch::channel(false);
-        let addresses =
-            [listeners[0].local_addr()?, listeners[1].local_addr()?, listeners[2].local_addr()?];
         let mut tasks = JoinSet::new();
         tasks.spawn(tell_quality(rooms.clone(), stopped.clone()));
-        let doors: [Router; 3] =
+        let routes: [Router; 3] =
             [api::router(rooms.clone()), api::gateway(rooms.clone()), api::events(rooms)];
-        for (listener, door) in listeners.into_iter().zip(doors) {
-            tasks.spawn(serve::serve(listener, door, stopped.clone()));
+        for (door, routes) in doors.into_iter().zip(routes) {
+            tasks.spawn(serve::serve(door.open()?, routes, stopped.clone()));
         }
         let [router, gateway, events] = addresses;
         Ok(Self {
@@ -121,7 +125,7 @@ pub struct InUse(pub std::path::PathBuf);
 /// Ledger, projections, registry: recovered, before anyone can ask.
 async fn furnish(
     config: &Config,
-    listeners: &[TcpListener; 3],
+    ports: [u16; 3],
     fatal: watch::Sender<bool>,
 ) -> anyhow::Result<(Rooms, std::thread::JoinHandle<()>)> {
     let path = config.data_dir.join("gateway/ledger.db");
@@ -150,7 +154,6 @@ async fn furnish(
     let projection = std::thread::Builder::new()
         .name("projection".into())
         .spawn(move || projection.run(&told_rx))?;
-    let port = |index: usize| listeners[index].local_addr().map(|address| address.port());
     let rooms = Rooms {
         gateway: Gateway {
             ledger,
@@ -163,13 +166,13 @@ async fn furnish(
         reader,
         hub,
         durability: config.durability,
-        ports: [port(0)?, port(1)?, port(2)?],
+        ports,
     };
     Ok((rooms, projection))
 }
 
-/// Makes the data directory and takes it for this process alone.
-fn open_data_dir(data_dir: &Path) -> anyhow::Result<File> {
+/// Makes the data directory and takes it for this process alone, as long as the file is held.
+pub fn open_data_dir(data_dir: &Path) -> anyhow::Result<File> {
     for room in ["gateway", "provider_router", "costs"] {
         let path = data_dir.join(room);
         fs::create_dir_all(&path)
@@ -178,19 +181,57 @@ fn open_data_dir(data_dir: &Path) -> anyhow::Result<File> {
     let path = data_dir.join("gateway/lock");
     let lock =
         File::create(&path).with_context(|| format!("failed to make `{}`", path.display()))?;
-    if lock.try_lock().is_err() {
-        return Err(InUse(data_dir.to_owned()).into());
+    // A `verify` that looks whether a backend runs holds it for a moment.
+    for _ in 0..LOCK_TRIES {
+        if lock.try_lock().is_ok() {
+            return Ok(lock);
+        }
+        std::thread::sleep(LOCK_PAUSE);
     }
-    Ok(lock)
+    Err(InUse(data_dir.to_owned()).into())
 }
 
-async fn listen(bind: IpAddr, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind((bind, port)).await.map_err(|error| match error.kind() {
+/// Whether a backend works on a data directory now.
+pub fn is_in_use(data_dir: &Path) -> bool {
+    File::open(data_dir.join("gateway/lock")).is_ok_and(|lock| lock.try_lock_shared().is_err())
+}
+
+/// A port that is ours and where nobody listens yet.
+struct Door {
+    socket: TcpSocket,
+    address: SocketAddr,
+    flag: &'static str,
+}
+
+impl Door {
+    fn reserve(bind: IpAddr, port: u16, flag: &'static str) -> anyhow::Result<Self> {
+        let asked = SocketAddr::new(bind, port);
+        let reserved = || {
+            let socket = if bind.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            // A port that was closed a moment ago is free, as for every server.
+            socket.set_reuseaddr(true)?;
+            socket.bind(asked)?;
+            Ok((socket.local_addr()?, socket))
+        };
+        let (address, socket) = reserved().map_err(|error| not_ours(&error, asked, flag))?;
+        Ok(Self { socket, address, flag })
+    }
+
+    /// From now on clients can connect.
+    fn open(self) -> anyhow::Result<TcpListener> {
+        let Self { socket, address, flag } = self;
+        socket.listen(BACKLOG).map_err(|error| not_ours(&error, address, flag))
+    }
+}
+
+fn not_ours(error: &std::io::Error, asked: SocketAddr, flag: &str) -> anyhow::Error {
+    let port = asked.port();
+    match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             anyhow::anyhow!("port {port} is taken; choose another with {flag}, or 0 to pick one")
         }
-        _ => anyhow::anyhow!("failed to listen on {bind}:{port} ({flag}): {error}"),
-    })
+        _ => anyhow::anyhow!("failed to listen on {asked} ({flag}): {error}"),
+    }
 }
 
 /// Tells the stream how providers are doing, while they have traffic.
@@ -204,11 +245,18 @@ async fn tell_quality(rooms: Rooms, mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1_024;
+
 /// How long a stop waits for requests in flight.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 
 /// How long a stop waits for the projections after that.
 const JOIN_MAX: Duration = Duration::from_secs(10);
+
+/// How often a lock that is held is tried again, and how long between.
+const LOCK_TRIES: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// How often measured quality goes to the stream.
 const QUALITY_EVERY: Duration = Duration::from_secs(2);

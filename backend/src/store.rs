@@ -17,9 +17,11 @@ use tollgate_shared::time::Timestamp;
 
 use crate::config::Durability;
 
+mod audit;
 mod reader;
 mod rows;
 
+pub use audit::{AttemptRow, Held, PurseRow, ReceiptRow, RunRow, Snapshot, Sums};
 pub use reader::{Page, Reader};
 
 /// Why rows could not be read or written.

@@ -377,7 +377,8 @@ const BACKEND: &[&[&str]] = &[
     &["flight"],
     &["projection", "registry", "simulate", "telemetry"],
     &["receipts", "upstream"],
-    &["hub", "ledger"],
+    &["hub", "ledger", "recovery"],
+    &["verify"],
     &["store"],
     &["clock", "config"],
 ];

@@ -15,18 +15,27 @@
 //! | fault | what is done |
 //! |---|---|
 //! | [`kill`] | kill -9 at a random moment under streaming clients, also while it starts |
+//! | [`crowd`] | thousands at once on a limit for exactly k |
+//! | [`halt`] | SIGTERM with streams in flight, SIGSTOP and SIGCONT |
+//! | [`proxy`] | the wire to the provider cut, spoilt, slowed, swallowed, at every byte |
+//! | [`torn`] | receipt files and the WAL's end torn at every byte; acknowledged frames lost |
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 pub mod chance;
+pub mod crowd;
 pub mod evidence;
+pub mod halt;
 pub mod kill;
 pub mod load;
 pub mod oracle;
+pub mod proxy;
 pub mod referee;
+pub mod relay;
 pub mod scene;
+pub mod torn;
 
 /// What every fault is run with.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 //! `TOLLGATE_LAB_CYCLES` says how many kill -9 cycles there are; 20 without it. The long versions are
 //! `cargo run -p tollgate-tests --release --bin crashlab -- <fault>`.
 
-use tollgate_tests::lab::{Options, Report, kill};
+use tollgate_tests::lab::{Options, Report, crowd, halt, kill, proxy, torn};
 
 fn options(cycles: u64) -> Options {
     let program = env!("CARGO_BIN_EXE_backend-under-test").into();
@@ -24,5 +24,49 @@ async fn kill_9_under_streaming_clients_loses_and_doubles_nothing() -> anyhow::R
     let report = kill::Kill::new(options(cycles.unwrap_or(20))).run().await?;
     expect_clean(&report);
     assert!(report.facts["clients' requests"] > 500, "{report}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_torn_is_whole_again_and_nothing_acknowledged_is_lost() -> anyhow::Result<()> {
+    let report = torn::Torn::new(options(40)).run().await?;
+    expect_clean(&report);
+    assert!(report.facts["offsets in receipt files"] > 500, "{report}");
+    assert!(report.facts["offsets in unacknowledged WAL frames"] >= 20, "{report}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_frames_that_are_gone_are_missed_at_the_start() -> anyhow::Result<()> {
+    let report = torn::loss::Loss::new(options(12)).run().await?;
+    for reason in &report.not_run {
+        println!("not run: {reason}");
+    }
+    assert!(report.is_clean(), "{report}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_at_once_are_let_through_to_the_last_one_that_fits() -> anyhow::Result<()> {
+    let report = crowd::Crowd::new(options(2), 1_000).run().await?;
+    if report.cycles == 0 {
+        println!("not run: {:?}", report.not_run);
+        return Ok(());
+    }
+    expect_clean(&report);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_drains_and_a_freeze_loses_nothing() -> anyhow::Result<()> {
+    expect_clean(&halt::Halt::new(options(4)).run().await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wire_in_trouble_never_gives_money_back_that_was_billed() -> anyhow::Result<()> {
+    let report = proxy::Proxy::new(options(160)).run().await?;
+    expect_clean(&report);
+    assert!(report.facts["attempts unknown in one directory, most"] > 20, "{report}");
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tollgate_tests::lab::{Options, Report, kill};
+use tollgate_tests::lab::{Options, Report, crowd, halt, kill, proxy, torn};
 
 #[derive(Debug, Parser)]
 #[command(name = "crashlab", about = "Breaks a backend and judges what is left by the bill")]
@@ -31,6 +31,16 @@ struct Cli {
 enum Fault {
     /// kill -9 at a random moment under 64 streaming clients.
     Kill,
+    /// Receipt files, and WAL frames that nobody was answered about, torn at every byte.
+    Torn,
+    /// Acknowledged WAL frames lost: the backend must refuse to start.
+    Loss,
+    /// 10,000 at once on a limit for exactly k. Wants 12,000 open files.
+    Crowd,
+    /// SIGTERM with streams in flight; SIGSTOP and SIGCONT.
+    Halt,
+    /// The wire to the provider in trouble at every byte.
+    Proxy,
 }
 
 impl Fault {
@@ -38,6 +48,11 @@ impl Fault {
     fn facts(self) -> (&'static str, u64) {
         match self {
             Self::Kill => ("kill", 1_000),
+            Self::Torn => ("torn", 10_000),
+            Self::Loss => ("loss", 500),
+            Self::Crowd => ("crowd", 100),
+            Self::Halt => ("halt", 500),
+            Self::Proxy => ("proxy", 20_000),
         }
     }
 
@@ -45,6 +60,11 @@ impl Fault {
     async fn run(self, options: Options) -> anyhow::Result<Report> {
         match self {
             Self::Kill => kill::Kill::new(options).run().await,
+            Self::Torn => torn::Torn::new(options).run().await,
+            Self::Loss => torn::loss::Loss::new(options).run().await,
+            Self::Crowd => crowd::Crowd::new(options, CROWD).run().await,
+            Self::Halt => halt::Halt::new(options).run().await,
+            Self::Proxy => proxy::Proxy::new(options).run().await,
         }
     }
 }
@@ -70,3 +90,6 @@ async fn main() -> anyhow::Result<ExitCode> {
     println!("replay: crashlab {name} --cycles {cycles} --seed {}", cli.seed);
     Ok(ExitCode::FAILURE)
 }
+
+/// How many ask at once.
+const CROWD: u64 = 10_000;

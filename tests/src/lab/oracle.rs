@@ -40,6 +40,8 @@ pub struct Truth {
     pub parents: BTreeMap<String, String>,
     /// What clients saw since the last judgement.
     pub seen: Vec<Seen>,
+    /// Attempts on the bill that, in the story being judged, were never sent.
+    pub never_sent: Vec<String>,
     /// Lines that were read at earlier judgements, by run: they must stay as they were.
     pub acknowledged: BTreeMap<String, Vec<String>>,
 }
@@ -98,6 +100,14 @@ pub struct Verdict {
 }
 
 impl Truth {
+    /// Takes the provider's bill, but for what was never sent.
+    pub fn set_bill(&mut self, mut bill: Bill) {
+        bill.attempts.retain(|entry| !self.never_sent.contains(&entry.attempt_id));
+        bill.count = bill.attempts.len();
+        bill.total_cost_usd = bill.attempts.iter().map(|entry| entry.cost_usd).sum();
+        self.bill = bill;
+    }
+
     /// Remembers what was read, so that the next judgement can see whether it stayed.
     pub fn remember(&mut self, evidence: &Evidence) {
         self.acknowledged.clone_from(&evidence.lines);

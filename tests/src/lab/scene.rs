@@ -214,7 +214,7 @@ impl Scene {
     pub async fn judge(&mut self) -> anyhow::Result<Verdict> {
         let gateway = self.running()?.gateway.clone();
         let evidence = Evidence::collect(&self.data_dir, &gateway, &self.client).await?;
-        self.truth.bill = self.provider.bill();
+        self.truth.set_bill(self.provider.bill());
         let mut verdict = oracle::judge(&evidence, &self.truth);
         let checkers = referee::Case {
             program: &self.program,

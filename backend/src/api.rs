@@ -23,6 +23,7 @@ mod guard;
 mod problem;
 mod read;
 mod router;
+mod runs;
 
 pub use docs::documents;
 pub use problem::Problem;
@@ -67,7 +68,13 @@ pub fn gateway(rooms: Rooms) -> Router {
         .route("/budget", post(budgets::set))
         .route("/budget/{run_id}", get(budgets::show))
         .route("/budgets", get(budgets::list))
+        .route("/fleet/budget", get(budgets::show_fleet).post(budgets::set_fleet))
         .route("/runs", get(budgets::runs))
+        .route("/runs/{run_id}/pause", post(runs::pause))
+        .route("/runs/{run_id}/resume", post(runs::resume))
+        .route("/runs/{run_id}/close", post(runs::close))
+        .route("/unknowns", get(runs::unknowns))
+        .route("/unknowns/{attempt_id}/resolve", post(runs::resolve))
         .route("/health", get(gateway::health))
         .route("/events", get(events::subscribe))
         .with_state(rooms);

@@ -137,6 +137,11 @@ async fn furnish(
     let policy = Policy {
         default_limit: config.default_budget,
         refuse_unbudgeted: config.unbudgeted == Unbudgeted::Refuse,
+        contention_wait: config.contention_wait,
+        pause_wait: config.pause_wait,
+        unknown_ttl: config.unknown_ttl,
+        reserve: config.reserve,
+        ..Policy::default()
     };
     let ledger = Ledger::start(store, policy, told, move |_| {
         fatal.send_replace(true);
@@ -159,7 +164,6 @@ async fn furnish(
             ledger,
             registry: Arc::new(registry),
             upstream: Upstream::new()?,
-            contention_wait: config.contention_wait,
             deadline: config.deadline,
         },
         views,

@@ -12,6 +12,8 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use tollgate_shared::money::Usd;
 
+use crate::ledger::{Reserve, UNKNOWN_TTL};
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
@@ -92,6 +94,20 @@ pub struct ServeArgs {
     /// How long a request waits for money that others hold, in milliseconds [default: 5000].
     #[arg(long, env = "TOLLGATE_CONTENTION_WAIT_MS", value_name = "MS")]
     pub contention_wait_ms: Option<u64>,
+    /// How long a request waits for its paused run, in milliseconds [default: 10000].
+    #[arg(long, env = "TOLLGATE_PAUSE_WAIT_MS", value_name = "MS")]
+    pub pause_wait_ms: Option<u64>,
+    /// How long an unknown outcome waits for evidence before its hold is taken for its bill, in
+    /// hours [default: 24].
+    #[arg(long, env = "TOLLGATE_UNKNOWN_TTL_H", value_name = "H")]
+    pub unknown_ttl_h: Option<u64>,
+    /// Free room on the disk below which no new money is given, in MiB; 0 never looks
+    /// [default: 64].
+    #[arg(long, env = "TOLLGATE_STORAGE_LOW_WATER_MIB", value_name = "MIB")]
+    pub storage_low_water_mib: Option<u64>,
+    /// Room kept for settlements when the disk is full, in MiB; 0 for none [default: 64].
+    #[arg(long, env = "TOLLGATE_BALLAST_MIB", value_name = "MIB")]
+    pub ballast_mib: Option<u64>,
     /// How long an attempt may take, in seconds [default: 600].
     #[arg(long, env = "TOLLGATE_DEADLINE_S", value_name = "S")]
     pub deadline_s: Option<u64>,
@@ -111,6 +127,10 @@ struct File {
     default_budget_usd: Option<Amount>,
     unbudgeted: Option<Unbudgeted>,
     contention_wait_ms: Option<u64>,
+    pause_wait_ms: Option<u64>,
+    unknown_ttl_h: Option<u64>,
+    storage_low_water_mib: Option<u64>,
+    ballast_mib: Option<u64>,
     deadline_s: Option<u64>,
 }
 
@@ -145,6 +165,12 @@ pub struct Config {
     pub unbudgeted: Unbudgeted,
     /// How long a request waits for money that others hold.
     pub contention_wait: Duration,
+    /// How long it waits for its paused run.
+    pub pause_wait: Duration,
+    /// How long an unknown outcome waits for evidence.
+    pub unknown_ttl: Duration,
+    /// Room on the disk that is kept free.
+    pub reserve: Reserve,
     /// How long an attempt may take.
     pub deadline: Duration,
 }
@@ -160,6 +186,19 @@ impl Config {
         let wait_ms = args.contention_wait_ms.or(file.contention_wait_ms).unwrap_or(5_000);
         if wait_ms > deadline_s * 1_000 {
             bail!("`contention_wait_ms` is {wait_ms}, longer than the deadline of {deadline_s} s");
+        }
+        let pause_ms = args.pause_wait_ms.or(file.pause_wait_ms).unwrap_or(10_000);
+        if pause_ms > deadline_s * 1_000 {
+            bail!("`pause_wait_ms` is {pause_ms}, longer than the deadline of {deadline_s} s");
+        }
+        let ttl_h = args.unknown_ttl_h.or(file.unknown_ttl_h).unwrap_or(24);
+        if !(1..=UNKNOWN_TTL_MAX_H).contains(&ttl_h) {
+            bail!("`unknown_ttl_h` is {ttl_h}, not from 1 to {UNKNOWN_TTL_MAX_H}");
+        }
+        let low_water = args.storage_low_water_mib.or(file.storage_low_water_mib).unwrap_or(64);
+        let ballast = args.ballast_mib.or(file.ballast_mib).unwrap_or(64);
+        if low_water.max(ballast) > RESERVE_MAX_MIB {
+            bail!("`storage_low_water_mib` and `ballast_mib` are at most {RESERVE_MAX_MIB}");
         }
         let budget = match (args.default_budget_usd, file.default_budget_usd) {
             (Some(text), _) | (None, Some(Amount::Text(text))) => Some(text),
@@ -177,6 +216,9 @@ impl Config {
             default_budget: budget.map(|text| limit(&text)).transpose()?,
             unbudgeted: args.unbudgeted.or(file.unbudgeted).unwrap_or_default(),
             contention_wait: Duration::from_millis(wait_ms),
+            pause_wait: Duration::from_millis(pause_ms),
+            unknown_ttl: Duration::from_secs(ttl_h * 3_600),
+            reserve: Reserve { low_water: low_water << 20, ballast: ballast << 20 },
             deadline: Duration::from_secs(deadline_s),
         })
     }
@@ -194,6 +236,9 @@ impl Config {
             default_budget: None,
             unbudgeted: Unbudgeted::Admit,
             contention_wait: Duration::from_secs(5),
+            pause_wait: Duration::from_secs(10),
+            unknown_ttl: UNKNOWN_TTL,
+            reserve: Reserve::NONE,
             deadline: Duration::from_secs(DEADLINE_MAX_S),
         }
     }
@@ -226,6 +271,12 @@ fn limit(text: &str) -> anyhow::Result<Usd> {
 /// Longest an attempt may take, in seconds: what the SDKs of all three dialects wait by default.
 pub const DEADLINE_MAX_S: u64 = 600;
 
+/// Longest an unknown outcome may wait for evidence, in hours: a year.
+const UNKNOWN_TTL_MAX_H: u64 = 8_784;
+
+/// Most room that may be kept free, in MiB: a TiB.
+const RESERVE_MAX_MIB: u64 = 1 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,6 +305,9 @@ mod tests {
             ("default_budget_usd = \"-1\"", "default_budget_usd"),
             ("deadline_s = 0", "deadline_s"),
             ("contention_wait_ms = 999999", "contention_wait_ms"),
+            ("pause_wait_ms = 999999", "pause_wait_ms"),
+            ("unknown_ttl_h = 0", "unknown_ttl_h"),
+            ("ballast_mib = 99999999", "ballast_mib"),
         ] {
             let error = format!("{:#}", resolve(text, ServeArgs::default()).unwrap_err());
             assert!(error.contains(named), "{text}: {error}");

@@ -41,8 +41,6 @@ pub struct Gateway {
     pub registry: Arc<Registry>,
     /// How they are asked.
     pub upstream: Upstream,
-    /// How long a request waits for money that others hold.
-    pub contention_wait: Duration,
     /// How long an attempt may take.
     pub deadline: Duration,
 }
@@ -68,6 +66,8 @@ pub struct Accepted {
     pub shape: Shape,
     /// Its length, in bytes.
     pub payload_bytes: u64,
+    /// Whether it may be sent again though its outcome is unknown.
+    pub retry_unknown: bool,
 }
 
 /// Facts about an answer, for headers.
@@ -130,6 +130,7 @@ impl Accepted {
             payload: request.payload,
             shape,
             payload_bytes: request.payload_bytes,
+            retry_unknown: false,
         }
     }
 
@@ -143,8 +144,10 @@ impl Accepted {
     fn need(&self, entry: &Entry) -> (Need, u64) {
         let provider = &entry.registration;
         let input = self.shape.input_bound(self.payload_bytes).min(provider.context_window);
+        let likely = self.expected().input_tokens().min(input);
         let need = Need {
             fixed: provider.card.input_at_worst().cost(input) + provider.card.request_fee,
+            likely_fixed: provider.card.input_at_worst().cost(likely) + provider.card.request_fee,
             per_output_token: provider.card.output_at_worst().usd().times(self.shape.choices),
             stated_cap: self.shape.stated_cap,
             model_max: provider.output_at_most(input),
@@ -197,7 +200,7 @@ impl Gateway {
             let Some(passage) = self.registry.start(entry) else { continue };
             let fallback_from = failed.last().map(|failure| failure.provider.clone());
             let order = order(request, &choice, place, (number, fallback_from));
-            let mut hold = match self.ledger.hold(order, self.contention_wait).await {
+            let mut hold = match self.ledger.hold(order).await {
                 Ok(hold) => hold,
                 // What was tried before may have cost money: that is the answer, not the refusal.
                 Err(error) if !failed.is_empty() => {
@@ -276,6 +279,7 @@ fn order(
         unbounded: request.shape.unbounded.clone(),
         choices: request.shape.choices,
         body_hash: request.body_hash.clone(),
+        retry_unknown: request.retry_unknown,
         first: number.is_none(),
         card: Arc::clone(&entry.card),
     }
@@ -315,6 +319,8 @@ fn draft(
         ttft_ms: None,
         uncertain_usd: Usd::ZERO,
         error: None,
+        corrects: None,
+        evidence: None,
         flags: Vec::new(),
         decision,
         prev: String::new(),

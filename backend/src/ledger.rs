@@ -13,23 +13,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
+use tollgate_shared::alert::Alert;
 use tollgate_shared::budget::{
-    Books, BudgetChange, BudgetError, Level, Refusal, Run, RunState, Shortfall,
+    Books, BudgetChange, BudgetError, Crossing, Owner, Purse, Refusal, Run, RunState, Shortfall,
+    StateChange,
 };
 use tollgate_shared::event::Refused;
 use tollgate_shared::id::{AttemptId, RequestId, RunId};
 use tollgate_shared::money::Usd;
+use tollgate_shared::price::Cost;
 use tollgate_shared::receipt::Receipt;
 use tollgate_shared::time::Timestamp;
+use tollgate_shared::usage::Usage;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Outage, Store, StoreError};
 
 mod hold;
+mod mark;
+mod space;
 mod writer;
 
 pub use hold::{Ending, Hold, Order, Settlement, Ticket};
+pub use space::Reserve;
 use writer::Writer;
 
 /// A way to the ledger; cheap to clone.
@@ -38,6 +47,9 @@ pub struct Ledger {
     queue: mpsc::UnboundedSender<Command>,
     waiting: Arc<AtomicUsize>,
     dead: Arc<AtomicBool>,
+    stopped: Arc<ArcSwapOption<String>>,
+    /// What a request waits for, and how long, soonest first.
+    waits: [(Duration, Patience); 2],
 }
 
 /// What the ledger has committed, in order, for projections and the event stream.
@@ -49,35 +61,30 @@ pub enum Told {
     Run(Box<Run>),
     /// A request that got no money.
     Refused(Refused),
-    /// A run crossed a threshold.
-    Crossed {
-        /// Which run.
-        run_id: RunId,
-        /// The level it has now.
-        level: Level,
-        /// Its limit.
-        limit: Usd,
-        /// When.
-        at: Timestamp,
-    },
+    /// An account crossed a threshold, and when.
+    Crossed(Crossing, Timestamp),
+    /// A condition that a person should know.
+    Alarm(Alert),
+    /// It no longer holds.
+    Calm(&'static str),
 }
 
 /// Why an attempt gets no money.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HoldError {
     /// The account says no.
-    #[error("run `{run_id}` has no budget left for this request")]
+    #[error("{owner} has no budget left for this request")]
     Refused {
         /// Whose account.
-        run_id: RunId,
+        owner: Owner,
         /// The figures.
         refusal: Refusal,
     },
     /// Others hold the money and gave none back in time.
-    #[error("run `{run_id}` has its money in flight; try again")]
+    #[error("{owner} has its money in flight; try again")]
     Contended {
         /// Whose account.
-        run_id: RunId,
+        owner: Owner,
         /// The figures.
         shortfall: Shortfall,
     },
@@ -88,7 +95,7 @@ pub enum HoldError {
     #[error("run `{0}` has no budget, and runs without one are refused here")]
     Unbudgeted(RunId),
     /// The run's state forbids spending.
-    #[error("run `{run_id}` may not spend: its state is {state:?}; an operator must act")]
+    #[error("run `{run_id}` is {}; an operator must act", format!("{state:?}").to_lowercase())]
     State {
         /// Which run.
         run_id: RunId,
@@ -120,6 +127,12 @@ pub enum HoldError {
     /// Too many requests wait for the ledger.
     #[error("the ledger's queue is full")]
     Overloaded,
+    /// The ledger cannot commit for now.
+    #[error("no new money: {0}")]
+    Outage(Outage),
+    /// An audit found that the books do not add up.
+    #[error("no new money until an operator has looked: {0}")]
+    Stopped(String),
     /// The ledger cannot commit.
     #[error("the ledger cannot commit")]
     Unavailable,
@@ -139,9 +152,72 @@ pub enum ChangeError {
         /// The name that is taken.
         known: RunId,
     },
+    /// No attempt of this name has an unknown outcome.
+    #[error("no attempt `{0}` has an unknown outcome: it was resolved before, or never was one")]
+    NotUnknown(AttemptId),
+    /// The ledger cannot commit for now.
+    #[error("nothing was changed: {0}")]
+    Outage(Outage),
     /// The ledger cannot commit.
     #[error("the ledger cannot commit")]
     Unavailable,
+}
+
+/// What a change left behind, on disk.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A run's page.
+    Run(Box<Run>),
+    /// An account beside the runs.
+    Purse(Purse),
+}
+
+impl Change {
+    fn of(books: &Books, owner: &Owner) -> Self {
+        match owner {
+            Owner::Run(run_id) => books
+                .run(run_id)
+                .map_or_else(|| Self::Purse(Purse::default()), |run| Self::Run(run.clone().into())),
+            _ => Self::Purse(books.purse(owner).cloned().unwrap_or_default()),
+        }
+    }
+}
+
+/// A step of a run's state.
+#[derive(Clone, Debug)]
+pub struct StateStep {
+    /// Which run.
+    pub run_id: RunId,
+    /// Which step.
+    pub change: StateChange,
+    /// Why.
+    pub note: Option<String>,
+    /// Only if the run is still at this version.
+    pub if_version: Option<u64>,
+}
+
+/// What became of an unknown attempt.
+#[derive(Clone, Debug)]
+pub struct Resolve {
+    /// Which attempt.
+    pub attempt_id: AttemptId,
+    /// Whether it was not billed at all.
+    pub voided: bool,
+    /// What it has cost.
+    pub cost: Usd,
+    /// How that is known.
+    pub evidence: String,
+    /// The counts and parts of the bill, where they are known.
+    pub usage: Option<(Usage, Cost)>,
+}
+
+/// What a request waited for long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// Money that others hold.
+    Contention,
+    /// Anything, its paused run included.
+    All,
 }
 
 /// A settlement could not be committed; the hold is on disk and start will find it.
@@ -153,21 +229,53 @@ type Read = Box<dyn FnOnce(&Books) + Send>;
 
 enum Command {
     Hold(Box<Order>, oneshot::Sender<Result<Hold, HoldError>>),
-    /// The caller no longer waits for contended money.
-    GiveUp(RunId, AttemptId),
+    /// The caller no longer waits.
+    GiveUp(AttemptId, Patience),
     Settle(Box<Receipt>, Box<Ending>, Option<oneshot::Sender<Settlement>>),
     Done(RunId, RequestId),
-    Change(BudgetChange, Option<String>, oneshot::Sender<Result<Run, ChangeError>>),
+    Change(BudgetChange, Option<String>, oneshot::Sender<Result<Change, ChangeError>>),
+    State(StateStep, oneshot::Sender<Result<Change, ChangeError>>),
+    Resolve(Resolve, oneshot::Sender<Result<Receipt, ChangeError>>),
+    /// Time has passed.
+    Sweep,
     Read(Read),
 }
 
 /// What the ledger does where nobody said otherwise.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// Limit of a run that nobody gave a budget.
     pub default_limit: Option<Usd>,
     /// Whether a run without a limit is refused.
     pub refuse_unbudgeted: bool,
+    /// How long a request waits for money that others hold.
+    pub contention_wait: Duration,
+    /// How long it waits for its paused run.
+    pub pause_wait: Duration,
+    /// How long a hold may be pending before sight of it is lost.
+    pub hold_timeout: Duration,
+    /// How long an unknown outcome waits for evidence before its hold is taken for its bill.
+    pub unknown_ttl: Duration,
+    /// Room on the disk that is kept free.
+    pub reserve: Reserve,
+    /// Why no money is given, where an audit found that the books do not add up.
+    pub stopped: Arc<ArcSwapOption<String>>,
+}
+
+impl Default for Policy {
+    /// Everyone is admitted, and every wait is as long as it is by default.
+    fn default() -> Self {
+        Self {
+            default_limit: None,
+            refuse_unbudgeted: false,
+            contention_wait: Duration::from_secs(5),
+            pause_wait: Duration::from_secs(10),
+            hold_timeout: HOLD_TIMEOUT,
+            unknown_ttl: UNKNOWN_TTL,
+            reserve: Reserve::NONE,
+            stopped: Arc::default(),
+        }
+    }
 }
 
 impl Ledger {
@@ -184,7 +292,13 @@ impl Ledger {
             queue,
             waiting: Arc::new(AtomicUsize::new(0)),
             dead: Arc::new(AtomicBool::new(false)),
+            stopped: Arc::clone(&policy.stopped),
+            waits: [
+                (policy.contention_wait, Patience::Contention),
+                (policy.pause_wait.max(policy.contention_wait), Patience::All),
+            ],
         };
+        ledger.sweep_by_itself();
         let mut writer = Writer::open(store, policy, told, ledger.downgraded())?;
         let dead = Arc::clone(&ledger.dead);
         std::thread::Builder::new()
@@ -204,13 +318,25 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Asks for money for one attempt. Waits for money that others hold as long as
-    /// `contention_wait`; the answer is on disk when it comes.
-    pub async fn hold(
-        &self,
-        order: Order,
-        contention_wait: std::time::Duration,
-    ) -> Result<Hold, HoldError> {
+    /// Time passes for the ledger as well, as long as it is there.
+    fn sweep_by_itself(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let queue = self.queue.downgrade();
+        runtime.spawn(async move {
+            let mut every = tokio::time::interval(SWEEP_EVERY);
+            loop {
+                every.tick().await;
+                let alive = queue.upgrade().is_some_and(|queue| queue.send(Command::Sweep).is_ok());
+                if !alive {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Asks for money for one attempt. Waits for money that others hold, and for a paused run; the
+    /// answer is on disk when it comes.
+    pub async fn hold(&self, order: Order) -> Result<Hold, HoldError> {
         if self.dead.load(Ordering::Acquire) {
             return Err(HoldError::Unavailable);
         }
@@ -219,26 +345,55 @@ impl Ledger {
             return Err(HoldError::Overloaded);
         }
         let _place = Place(&self.waiting);
-        let key = (order.receipt.run_id.clone(), order.receipt.attempt_id.clone());
+        let attempt_id = order.receipt.attempt_id.clone();
         let (reply, mut answer) = oneshot::channel();
         self.send(Command::Hold(Box::new(order), reply)).map_err(|()| HoldError::Unavailable)?;
-        if let Ok(decided) = tokio::time::timeout(contention_wait, &mut answer).await {
-            return decided.unwrap_or(Err(HoldError::Unavailable));
+        let began = tokio::time::Instant::now();
+        for (wait, patience) in self.waits {
+            if let Ok(decided) = tokio::time::timeout_at(began + wait, &mut answer).await {
+                return decided.unwrap_or(Err(HoldError::Unavailable));
+            }
+            // Only the ledger knows whether the money is contended or the disk is slow: it answers.
+            self.send(Command::GiveUp(attempt_id.clone(), patience))
+                .map_err(|()| HoldError::Unavailable)?;
         }
-        // Only the ledger knows whether the money is contended or the disk is slow: it answers.
-        self.send(Command::GiveUp(key.0, key.1)).map_err(|()| HoldError::Unavailable)?;
         answer.await.unwrap_or(Err(HoldError::Unavailable))
     }
 
-    /// Sets a budget; the answer is the run as it is on disk.
+    /// Sets a budget; the answer is the account as it is on disk.
     pub async fn set_budget(
         &self,
         change: BudgetChange,
         note: Option<String>,
-    ) -> Result<Run, ChangeError> {
+    ) -> Result<Change, ChangeError> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Change(change, note, reply)).map_err(|()| ChangeError::Unavailable)?;
         answer.await.unwrap_or(Err(ChangeError::Unavailable))
+    }
+
+    /// Pauses, resumes or closes a run; the answer is the run as it is on disk.
+    pub async fn change_state(&self, step: StateStep) -> Result<Change, ChangeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::State(step, reply)).map_err(|()| ChangeError::Unavailable)?;
+        answer.await.unwrap_or(Err(ChangeError::Unavailable))
+    }
+
+    /// Says what an unknown attempt has cost; the answer is the correction as it is on disk.
+    pub async fn resolve(&self, resolve: Resolve) -> Result<Receipt, ChangeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Resolve(resolve, reply)).map_err(|()| ChangeError::Unavailable)?;
+        answer.await.unwrap_or(Err(ChangeError::Unavailable))
+    }
+
+    /// No money is given any more: the books do not add up. What is in flight is settled.
+    pub fn stop_admission(&self, reason: String) {
+        tracing::error!(%reason, "no more money is given");
+        self.stopped.store(Some(Arc::new(reason)));
+    }
+
+    /// Why no money is given.
+    pub fn stopped(&self) -> Option<Arc<String>> {
+        self.stopped.load_full()
     }
 
     /// Looks into the books, after everything asked before is on disk. `None`: the ledger is dead.
@@ -282,6 +437,15 @@ impl Drop for Place<'_> {
 /// Most requests that wait for money at once, contended ones included. Beyond it the answer is
 /// `overloaded` at once: a longer queue would only hand out time-outs.
 pub const QUEUE_MAX: usize = 16_384;
+
+/// How long a hold may be pending: twice the longest deadline, and a little.
+pub const HOLD_TIMEOUT: Duration = Duration::from_secs(1_260);
+
+/// How long an unknown outcome waits for evidence.
+pub const UNKNOWN_TTL: Duration = Duration::from_secs(24 * 3_600);
+
+/// How often holds and unknowns are looked at, and a new day is noticed when nothing else happens.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Most commands in one transaction: bounds what one commit can take and what one crash undoes.
 const GROUP_MAX: usize = 512;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tollgate_shared::alert;
 use tollgate_shared::api::{BudgetView, MetricsBucket, MetricsView, RunView};
-use tollgate_shared::budget::{Level, Run};
+use tollgate_shared::budget::{Level, Owner, Run};
 use tollgate_shared::event::{BudgetEvent, Refused, SECONDS_KEPT, Second};
 use tollgate_shared::forecast::{Burn, per_minute};
 use tollgate_shared::id::RunId;
@@ -155,7 +155,7 @@ impl Projection {
         for run in projection.dirty.values() {
             if run.level > Level::Ok {
                 let limit = run.account.limit.unwrap_or_default();
-                projection.alert_level(&run.id, run.level, limit, run.last_at);
+                projection.alert_level(&Owner::Run(run.id.clone()), run.level, limit, run.last_at);
             }
         }
         projection.flush(true);
@@ -214,9 +214,11 @@ impl Projection {
                     self.dirty.insert(run.id.clone(), run);
                 }
                 Told::Refused(refused) => self.fold_refusal(refused),
-                Told::Crossed { run_id, level, limit, at } => {
-                    self.alert_level(&run_id, level, limit, at);
+                Told::Crossed(crossing, at) => {
+                    self.alert_level(&crossing.owner, crossing.level, crossing.limit, at);
                 }
+                Told::Alarm(alert) => self.hub.alert(alert),
+                Told::Calm(id) => self.hub.resolve(id),
             }
         }
     }
@@ -246,10 +248,10 @@ impl Projection {
         self.hub.refused(refused);
     }
 
-    fn alert_level(&self, run_id: &RunId, level: Level, limit: Usd, at: Timestamp) {
-        match alert::of_level(run_id, level, limit, at) {
+    fn alert_level(&self, owner: &Owner, level: Level, limit: Usd, at: Timestamp) {
+        match alert::of_level(owner, level, limit, at) {
             Some(alert) => self.hub.alert(alert),
-            None => self.hub.resolve(&alert::budget_id(run_id)),
+            None => self.hub.resolve(&alert::account_id(owner)),
         }
     }
 

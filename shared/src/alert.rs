@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::budget::Level;
+use crate::budget::{Level, Owner};
 use crate::circuit::{CircuitState, CircuitView};
 use crate::id::{ProviderName, RunId};
 use crate::money::Usd;
@@ -100,13 +100,61 @@ pub fn budget_id(run: &RunId) -> String {
     format!("budget:{run}")
 }
 
+/// The identity of the alert about clocks that have parted.
+pub const CLOCK_ID: &str = "clock:wall";
+
+/// The identity of an account's budget alert.
+pub fn account_id(owner: &Owner) -> String {
+    format!("budget:{}", subject(owner))
+}
+
+/// An account in one word: a run's name alone is the run's.
+fn subject(owner: &Owner) -> String {
+    match owner {
+        Owner::Fleet => "*".into(),
+        Owner::Run(run) => run.to_string(),
+        Owner::Agent(run, agent) => format!("{run}/{agent}"),
+    }
+}
+
 /// The identity of a provider's circuit alert.
 pub fn circuit_id(provider: &ProviderName) -> String {
     format!("circuit:{provider}")
 }
 
-/// The alert for a run's level; none while it is ok.
-pub fn of_level(run: &RunId, level: Level, limit: Usd, now: Timestamp) -> Option<Alert> {
+/// The alert for clocks that disagree about what day it is.
+pub fn of_clock(now: Timestamp) -> Alert {
+    Alert {
+        id: CLOCK_ID.into(),
+        severity: Severity::Warning,
+        subject: "the wall clock".into(),
+        rule: "clock".into(),
+        since: now,
+        what: "the wall clock jumped".into(),
+        then: "daily budgets refill by the monotonic clock until both agree, or until a restart"
+            .into(),
+        state: AlertState::Open,
+        acked_by: None,
+    }
+}
+
+/// The alert for a run in mode `soft` that spends past its limit.
+pub fn of_soft(run: &RunId, past: Usd, now: Timestamp) -> Alert {
+    Alert {
+        id: format!("soft:{run}"),
+        severity: Severity::Critical,
+        subject: run.to_string(),
+        rule: "soft_limit".into(),
+        since: now,
+        what: format!("admitted ${} past its limit", past.rounded(6)),
+        then: "its mode is soft: nothing stops it but a parent's limit".into(),
+        state: AlertState::Open,
+        acked_by: None,
+    }
+}
+
+/// The alert for an account's level; none while it is ok.
+pub fn of_level(owner: &Owner, level: Level, limit: Usd, now: Timestamp) -> Option<Alert> {
     let of = format!("of ${}", limit.rounded(2));
     let (severity, what, then) = match level {
         Level::Ok => return None,
@@ -121,9 +169,9 @@ pub fn of_level(run: &RunId, level: Level, limit: Usd, now: Timestamp) -> Option
         ),
     };
     Some(Alert {
-        id: budget_id(run),
+        id: account_id(owner),
         severity,
-        subject: run.to_string(),
+        subject: subject(owner),
         rule: "budget".into(),
         since: now,
         what,
@@ -161,7 +209,9 @@ mod tests {
     #[test]
     fn one_crossing_is_told_once() {
         let run: RunId = "r".parse().unwrap();
-        let level = |level| of_level(&run, level, "10".parse().unwrap(), Timestamp::default());
+        let level = |level| {
+            of_level(&Owner::Run(run.clone()), level, "10".parse().unwrap(), Timestamp::default())
+        };
         let mut alerts = Alerts::default();
         assert!(alerts.raise(level(Level::Caution).unwrap()).is_some());
         assert!(alerts.raise(level(Level::Caution).unwrap()).is_none());

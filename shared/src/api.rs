@@ -21,7 +21,10 @@ use crate::window::WindowKind;
 mod budgets;
 mod router;
 
-pub use budgets::{BudgetList, BudgetRequest, BudgetView, NOTE_LENGTH_MAX, RunList, RunView};
+pub use budgets::{
+    AccountKind, AccountView, BudgetList, BudgetRequest, BudgetView, FleetRequest, NOTE_LENGTH_MAX,
+    Resolution, ResolveRequest, RunList, RunView, StateRequest, UnknownList, UnknownView,
+};
 pub use router::{
     Alternative, Estimate, ExpectedTokens, ProviderList, RejectedProvider, RouterStats,
     SelectAnswer, SelectRequest,

@@ -11,6 +11,9 @@
 //! | hold 4 | 1 | 4 | 0 | 5 | |
 //! | it times out | 1 | 0 | 4 | 5 | a time-out is proof of nothing |
 //! | hold 6 | 1 | 0 | 4 | 5 | refused: 6 > 5 |
+//!
+//! A hold counts on every account above it, all or none: the agent's, where it has one, the run's,
+//! its parents', and the fleet's. [`Books`] keeps them all.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,13 +21,21 @@ use serde::{Deserialize, Serialize};
 use crate::money::{LIMIT_MAX_USD, PICOS_PER_USD, Percent, Usd};
 
 mod books;
+mod calendar;
 mod cap;
+mod change;
+mod moves;
+mod outputs;
+mod tree;
 
 pub use books::{
-    Books, BudgetChange, BudgetError, Granted, HoldRequest, OpenHold, Outcome, Run, RunState,
-    Settled,
+    Books, BudgetError, Denied, Granted, HoldRequest, OpenHold, Outcome, Run, RunState, Settled,
+    Unresolved,
 };
-pub use cap::{CapSource, Grant, Mode, Need, OUTPUT_CAP_DEFAULT, USEFUL_OUTPUT_MIN, Want};
+pub use calendar::{Calendar, Reading};
+pub use cap::{CapSource, Grant, Limited, Mode, Need, OUTPUT_CAP_DEFAULT, USEFUL_OUTPUT_MIN, Want};
+pub use change::{BudgetChange, Changed, StateChange};
+pub use tree::{Crossing, DEPTH_MAX, Owner, Period, Purse};
 
 /// A balance with an optional limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -39,6 +50,9 @@ pub struct Account {
     pub unknown: Usd,
     /// What may still be billed for streams that were cut off: not charged, and not given again.
     pub uncertain: Usd,
+    /// Most that open and unknown holds can cost above what they hold: only runs in mode
+    /// `expected` hold less than the worst case.
+    pub exposed: Usd,
 }
 
 /// Why money is not given.
@@ -148,6 +162,15 @@ impl Account {
     pub fn can_count(&self, amount: Usd) -> bool {
         let most = Usd::from_picos(i128::from(LIMIT_MAX_USD) * PICOS_PER_USD);
         self.posted + self.held() + self.uncertain + amount <= most
+    }
+
+    /// Most that can be billed above the limit by what is in flight, while providers keep their
+    /// word: nothing in the modes that hold the worst case.
+    pub fn overshoot(&self, mode: Mode) -> Usd {
+        match (mode, self.available()) {
+            (Mode::Expected | Mode::Soft, Some(available)) => (self.exposed - available).or_zero(),
+            _ => Usd::ZERO,
+        }
     }
 
     /// Sets `amount` aside. The caller has checked that it fits.

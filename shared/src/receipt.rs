@@ -123,6 +123,12 @@ pub struct Receipt {
     /// What went wrong, as a stable word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// In a correction: the place of the line it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrects: Option<u64>,
+    /// In a correction: how the bill became known, in words, and who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// What is remarkable about it, as stable words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
@@ -272,6 +278,8 @@ mod tests {
             ttft_ms: None,
             uncertain_usd: Usd::ZERO,
             error: None,
+            corrects: None,
+            evidence: None,
             flags: vec![],
             decision: Decision {
                 objective: Objective::Cost,

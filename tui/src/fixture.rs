@@ -502,6 +502,8 @@ fn receipt(line: &ReceiptLine<'_>, seq: u64) -> Receipt {
         ttft_ms: None,
         uncertain_usd: if status == Status::CutOff { usd("0.11") } else { Usd::ZERO },
         error: None,
+        corrects: None,
+        evidence: None,
         flags: Vec::new(),
         decision: Decision {
             objective: Objective::Balanced,

@@ -1,13 +1,15 @@
-//! Doors of budgets and runs.
+//! Doors of budgets: runs', agents', the fleet's.
 
 use axum::Json;
 use axum::body::Body as HttpBody;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::Deserialize;
-use tollgate_shared::api::{BudgetList, BudgetRequest, BudgetView, RunList, RunView};
+use tollgate_shared::api::{
+    AccountView, BudgetList, BudgetRequest, BudgetView, FleetRequest, RunList, RunView,
+};
 use tollgate_shared::body::BodyError;
-use tollgate_shared::budget::{BudgetChange, Run};
+use tollgate_shared::budget::{Books, BudgetChange, Owner, Period, Purse, Run};
 use tollgate_shared::id::RunId;
 
 use crate::api::{Problem, Rooms, read};
@@ -41,20 +43,56 @@ pub(super) async fn set(
         (run_id, budget) => BudgetRequest {
             run_id: read::name("run_id", &run_id.ok_or(BodyError::Missing("run_id"))?)?,
             budget_usd: read::name("budget_usd", &budget.ok_or(BodyError::Missing("budget_usd"))?)?,
+            agent: None,
             mode: None,
+            parent: None,
+            period: None,
             note: None,
         }
         .checked()?,
     };
+    let run_id = request.run_id.clone();
+    let owner = match request.agent {
+        Some(agent) => Owner::Agent(request.run_id, agent),
+        None => Owner::Run(request.run_id),
+    };
+    tracing::info!(%owner, limit_usd = %request.budget_usd, "a budget is set");
     let change = BudgetChange {
-        run_id: request.run_id,
-        limit: request.budget_usd,
+        owner,
+        limit: Some(request.budget_usd),
         mode: request.mode,
+        parent: request.parent,
+        period: request.period,
         if_version: read::if_match(&headers)?,
     };
-    let run = rooms.gateway.ledger.set_budget(change, request.note).await?;
-    tracing::info!(run.id = %run.id, limit_usd = %request.budget_usd, "a budget was set");
-    Ok(Json(rooms.views.budget(&run, clock::now())))
+    rooms.gateway.ledger.set_budget(change, request.note).await?;
+    view(&rooms, run_id.as_str()).await.map(Json)
+}
+
+/// `POST /fleet/budget`: the limit of everything together, for each day.
+pub(super) async fn set_fleet(
+    State(rooms): State<Rooms>,
+    headers: HeaderMap,
+    body: HttpBody,
+) -> Result<Json<AccountView>, Problem> {
+    let request = FleetRequest::from_body(read::object(body).await?)?;
+    let change = BudgetChange {
+        owner: Owner::Fleet,
+        limit: request.budget_usd,
+        mode: None,
+        parent: None,
+        period: None,
+        if_version: read::if_match(&headers)?,
+    };
+    rooms.gateway.ledger.set_budget(change, request.note).await?;
+    show_fleet(State(rooms)).await
+}
+
+/// `GET /fleet/budget`.
+pub(super) async fn show_fleet(State(rooms): State<Rooms>) -> Result<Json<AccountView>, Problem> {
+    let fleet = rooms.gateway.ledger.read(|books| books.purse(&Owner::Fleet).cloned()).await;
+    let fleet = fleet.ok_or(HoldError::Unavailable)?.unwrap_or_default();
+    Ok(Json(purse_view(&Owner::Fleet, &fleet)))
 }
 
 /// `GET /budget/{run_id}`.
@@ -62,8 +100,34 @@ pub(super) async fn show(
     State(rooms): State<Rooms>,
     read::Segment(run_id): read::Segment,
 ) -> Result<Json<BudgetView>, Problem> {
-    let run = find(&rooms, &run_id).await?;
-    Ok(Json(rooms.views.budget(&run, clock::now())))
+    view(&rooms, &run_id).await.map(Json)
+}
+
+/// A run's budget with every other account that its holds count on.
+async fn view(rooms: &Rooms, run_id: &str) -> Result<BudgetView, Problem> {
+    let run = find(rooms, run_id).await?;
+    let id = run.id.clone();
+    let accounts = rooms.gateway.ledger.read(move |books| accounts_of(books, &id)).await;
+    let accounts = accounts.ok_or(HoldError::Unavailable)?;
+    Ok(BudgetView { accounts, ..rooms.views.budget(&run, clock::now()) })
+}
+
+/// The accounts around a run: its agents', its parents', and the fleet's where it has a limit.
+fn accounts_of(books: &Books, run_id: &RunId) -> Vec<AccountView> {
+    let agents = books
+        .purses_of(run_id)
+        .map(|(agent, purse)| purse_view(&Owner::Agent(run_id.clone(), agent.clone()), purse));
+    let parents = books.lineage(run_id).skip(1).map(|run| {
+        let counted = (run.period, run.version);
+        AccountView::of(&Owner::Run(run.id.clone()), &run.account, counted)
+    });
+    let fleet = books.purse(&Owner::Fleet).filter(|purse| purse.account.limit.is_some());
+    agents.chain(parents).chain(fleet.map(|purse| purse_view(&Owner::Fleet, purse))).collect()
+}
+
+fn purse_view(owner: &Owner, purse: &Purse) -> AccountView {
+    let period = if *owner == Owner::Fleet { Period::Day } else { purse.period };
+    AccountView::of(owner, &purse.account, (period, purse.version))
 }
 
 /// `GET /budgets`.

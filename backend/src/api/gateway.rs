@@ -21,10 +21,16 @@ use crate::telemetry;
 use crate::upstream::dialect::Shape;
 
 /// `POST /route`.
-pub(super) async fn route(State(rooms): State<Rooms>, body: HttpBody) -> Result<Response, Problem> {
+pub(super) async fn route(
+    State(rooms): State<Rooms>,
+    headers_in: HeaderMap,
+    body: HttpBody,
+) -> Result<Response, Problem> {
     let request = RouteRequest::from_body(read::object(body).await?)?;
     let shape = Shape::of(&request.payload)?;
-    match rooms.gateway.fly(Accepted::new(request, shape)).await? {
+    let mut accepted = Accepted::new(request, shape);
+    accepted.retry_unknown = read::flag(&headers_in, "x-tollgate-retry-unknown")?;
+    match rooms.gateway.fly(accepted).await? {
         Delivery::Whole(facts, answer) => {
             let durable = answer.receipt;
             Ok((headers(&facts, Some(durable)), Json(answer)).into_response())
@@ -130,6 +136,9 @@ impl Rooms {
         let mut problems = self.views.problems();
         if !self.gateway.ledger.is_alive() {
             problems.push("the ledger cannot commit: no money is given".into());
+        }
+        if let Some(reason) = self.gateway.ledger.stopped() {
+            problems.push(format!("no money is given: {reason}"));
         }
         Health {
             status: if problems.is_empty() { "healthy" } else { "degraded" }.into(),

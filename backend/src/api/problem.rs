@@ -12,7 +12,7 @@ use tollgate_shared::provider::RegistrationError;
 use crate::flight::{AttemptError, FlightError};
 use crate::ledger::{ChangeError, HoldError};
 use crate::registry::{Choice, RegistryError};
-use crate::store::StoreError;
+use crate::store::{Outage, StoreError};
 
 /// An error on its way out.
 #[derive(Debug)]
@@ -165,7 +165,21 @@ impl From<ChangeError> for Problem {
             ChangeError::Budget(BudgetError::LimitTooLarge(_)) => {
                 Self::new(422, "amount_too_large", message)
             }
-            ChangeError::Budget(BudgetError::NoHold(_)) | ChangeError::Unavailable => {
+            ChangeError::Budget(error) => match error {
+                BudgetError::UnknownRun(_) => Self::new(404, "unknown_run", message),
+                BudgetError::ParentFixed(_) => Self::new(409, "parent_fixed", message).final_(),
+                BudgetError::Circle(_) | BudgetError::TooDeep(_) => {
+                    Self::new(422, "invalid_parent", message).final_()
+                }
+                BudgetError::WrongState { state, .. } => {
+                    Self::new(409, state.refusal_code(), message).final_()
+                }
+                BudgetError::NoteRequired(_) => Self::new(422, "note_required", message),
+                _ => Self::new(503, "ledger_unavailable", message).retry_after(5),
+            },
+            ChangeError::NotUnknown(_) => Self::new(404, "unknown_attempt", message),
+            ChangeError::Outage(outage) => Self::outage(outage, message),
+            ChangeError::Unavailable => {
                 Self::new(503, "ledger_unavailable", message).retry_after(5)
             }
             ChangeError::Twin { .. } => Self::new(400, "invalid_run_id", message),
@@ -213,6 +227,8 @@ impl From<HoldError> for Problem {
                     cost_usd: charged,
                 })
             }
+            HoldError::Outage(outage) => Self::outage(outage, message),
+            HoldError::Stopped(_) => Self::new(503, "ledger_unavailable", message).retry_after(60),
             HoldError::Overloaded => Self::new(503, "overloaded", message).retry_after(1),
             HoldError::Unavailable => Self::new(503, "ledger_unavailable", message).retry_after(5),
         }
@@ -252,6 +268,14 @@ struct AttemptFacts<'a> {
 }
 
 impl Problem {
+    /// The ledger cannot write for now.
+    fn outage(outage: Outage, message: String) -> Self {
+        match outage {
+            Outage::Full => Self::new(507, "storage_low", message).retry_after(10),
+            Outage::Locked => Self::new(503, "ledger_unavailable", message).retry_after(2),
+        }
+    }
+
     /// Somebody else changed it first.
     fn stale(message: String, expected: u64, current: u64) -> Self {
         #[derive(serde::Serialize)]

@@ -18,6 +18,14 @@ pub(super) async fn object(body: HttpBody) -> Result<Body, Problem> {
     Ok(Body::parse(&bytes)?)
 }
 
+/// A JSON object, or no body at all for an empty one.
+pub(super) async fn object_or_nothing(body: HttpBody) -> Result<Body, Problem> {
+    let bytes = to_bytes(body, BODY_MAX).await.map_err(|_| {
+        Problem::new(413, "body_too_large", format!("the body is larger than {BODY_MAX} bytes"))
+    })?;
+    Ok(if bytes.is_empty() { Body::parse(b"{}")? } else { Body::parse(&bytes)? })
+}
+
 /// Whether there is no body.
 pub(super) async fn is_empty(body: HttpBody) -> bool {
     to_bytes(body, BODY_MAX).await.is_ok_and(|bytes| bytes.is_empty())
@@ -65,6 +73,15 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim_matches('"');
     text.parse().map(Some).map_err(|_| Problem::field("If-Match", "it is no version number"))
+}
+
+/// A header that is `1` or `0`, or absent.
+pub(super) fn flag(headers: &HeaderMap, name: &str) -> Result<bool, Problem> {
+    match headers.get(name).map(|value| value.to_str().unwrap_or_default()) {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(Problem::field(name, "it is not `1` or `0`")),
+    }
 }
 
 /// Largest body of a request, in bytes: a long context with pictures fits, a flood does not.

@@ -33,6 +33,8 @@ pub struct Order {
     pub choices: u64,
     /// Fingerprint of the body; `None` where the caller gave no request id to deduplicate by.
     pub body_hash: Option<String>,
+    /// Whether the caller wants a request sent again whose outcome is unknown.
+    pub retry_unknown: bool,
     /// Whether this is the request's first attempt; later ones ride on its ticket.
     pub first: bool,
     /// The price card and its id.
@@ -184,6 +186,12 @@ impl Hold {
     /// The request's ticket, where this is its first attempt.
     pub fn take_ticket(&mut self) -> Option<Ticket> {
         self.ticket.take()
+    }
+
+    /// The group that gave it was undone: there is nothing to settle.
+    pub(super) fn forget(mut self) {
+        self.receipt = None;
+        self.ticket = None;
     }
 
     /// Ends the hold. The receipt that comes back is on disk.

@@ -1,25 +1,31 @@
 //! The ledger's thread: applies commands in groups and commits them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
-use tollgate_shared::budget::{Books, BudgetChange, OpenHold, Outcome, Run};
+use tollgate_shared::budget::{Books, Calendar, Crossing, Owner};
 use tollgate_shared::id::{PriceId, RequestId, RunId};
-use tollgate_shared::receipt::Receipt;
 use tollgate_shared::time::Timestamp;
-use tollgate_shared::usage::UsageSource;
 
 use crate::clock;
 use crate::ledger::hold::WeakLedger;
-use crate::ledger::{
-    ChangeError, Command, Ending, GROUP_MAX, Hold, HoldError, Order, Policy, Settlement, Told,
-};
-use crate::store::{AuditRow, Store, StoreError};
+use crate::ledger::mark::Mark;
+use crate::ledger::space::Space;
+use crate::ledger::{ChangeError, Command, GROUP_MAX, Hold, HoldError, Policy, Settlement, Told};
+use crate::store::{Outage, Store, StoreError};
+use group::{Group, Owed};
+use line::{Lines, Place};
 
 mod admission;
+mod changes;
+mod group;
+mod line;
+mod settling;
+mod sweep;
 
-type HoldReply = oneshot::Sender<Result<Hold, HoldError>>;
+pub(super) type HoldReply = oneshot::Sender<Result<Hold, HoldError>>;
 
 /// The thread's state.
 pub(super) struct Writer {
@@ -30,25 +36,26 @@ pub(super) struct Writer {
     ledger: WeakLedger,
     /// Never goes back, whatever the wall clock does.
     now: Timestamp,
+    /// Which day it is, for accounts that refill.
+    calendar: Calendar,
+    started: Instant,
+    /// Whether the clocks have parted, and that was told.
+    doubtful: bool,
+    /// Groups committed so far.
+    commits: u64,
+    mark: Mark,
+    space: Space,
     /// Requests being worked on.
     active: HashSet<(RunId, RequestId)>,
-    /// Requests that wait for money, first come first served within their run.
-    parked: HashMap<RunId, VecDeque<(Box<Order>, HoldReply)>>,
+    /// Requests that wait for money, or for their run to be resumed.
+    lines: Lines,
     /// Cards that are in the store already.
     cards: HashSet<PriceId>,
+    /// Settlements that could not be committed yet.
+    owed: VecDeque<Owed>,
+    /// Why they could not.
+    outage: Option<Outage>,
     group: Group,
-}
-
-/// Sends an answer on its way; it may look into the books as they were committed.
-type Answer = Box<dyn FnOnce(&Books) + Send>;
-
-/// What one group leaves to do once it is on disk.
-#[derive(Default)]
-struct Group {
-    dirty: HashSet<RunId>,
-    freed: HashSet<RunId>,
-    told: Vec<Told>,
-    answers: Vec<Answer>,
 }
 
 impl Writer {
@@ -59,33 +66,28 @@ impl Writer {
         told: SyncSender<Vec<Told>>,
         ledger: WeakLedger,
     ) -> Result<Self, StoreError> {
-        let (books, orphans, now) = (store.load()?, store.orphans()?, store.last_moment()?);
+        let now = store.last_moment()?;
         let mut writer = Self {
-            books,
+            books: store.load()?,
+            commits: store.commits()?,
+            mark: Mark::open(store.dir()),
+            space: Space::new(store.dir(), policy.reserve),
+            calendar: Calendar::new(clock::now(), 0, now),
             store,
             policy,
             told,
             ledger,
             now,
+            started: Instant::now(),
+            doubtful: false,
             active: HashSet::new(),
-            parked: HashMap::new(),
+            lines: Lines::default(),
             cards: HashSet::new(),
+            owed: VecDeque::new(),
+            outage: None,
             group: Group::default(),
         };
-        if orphans.is_empty() {
-            return Ok(writer);
-        }
-        writer.tick();
-        writer.store.begin()?;
-        for orphan in orphans {
-            let receipt = Box::new(orphan.receipt);
-            let open = OpenHold { run_id: receipt.run_id.clone(), amount: orphan.held };
-            writer.books.restore_hold(receipt.attempt_id.clone(), open);
-            let ending = recovered(&receipt);
-            writer.settle(receipt, ending, None)?;
-        }
-        // Told to nobody: projections begin with what the store holds, and this is in it.
-        drop(writer.finish()?);
+        writer.recover()?;
         Ok(writer)
     }
 
@@ -94,38 +96,82 @@ impl Writer {
         &mut self,
         mut commands: mpsc::UnboundedReceiver<Command>,
     ) -> Result<(), StoreError> {
-        while let Some(first) = commands.blocking_recv() {
+        while let Some(mut batch) = self.next(&mut commands) {
             self.tick();
-            self.store.begin()?;
-            self.apply(first)?;
-            for _ in 1..GROUP_MAX {
-                match commands.try_recv() {
-                    Ok(next) => self.apply(next)?,
-                    Err(_) => break,
-                }
-            }
-            self.serve_parked()?;
-            let told = self.finish()?;
-            if !told.is_empty() {
+            match self.work(&mut batch) {
+                Ok(told) if told.is_empty() => {}
                 // A projection that is gone catches up from the store when it starts again.
-                self.told.send(told).ok();
+                Ok(told) => drop(self.told.send(told)),
+                Err(StoreError::Outage(outage)) => self.undo(outage, batch)?,
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
+    /// What arrived, at most a group of it; `None` when every handle is gone and nothing is owed.
+    fn next(&self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Option<VecDeque<Command>> {
+        let mut batch = VecDeque::new();
+        if self.owed.is_empty() {
+            batch.push_back(commands.blocking_recv()?);
+        } else if commands.is_empty() {
+            // Nothing wakes this thread when a disk has room again.
+            std::thread::sleep(OUTAGE_PAUSE);
+            if commands.is_closed() && commands.is_empty() {
+                tracing::error!(owed = self.owed.len(), "settlements are left to the next start");
+                return None;
+            }
+        }
+        while batch.len() < GROUP_MAX {
+            match commands.try_recv() {
+                Ok(next) => batch.push_back(next),
+                Err(_) => break,
+            }
+        }
+        Some(batch)
+    }
+
+    /// Applies a batch and commits it; on an error what is left of it was not applied.
+    fn work(&mut self, batch: &mut VecDeque<Command>) -> Result<Vec<Told>, StoreError> {
+        self.store.begin()?;
+        while let Some(owed) = self.owed.pop_front() {
+            self.settle(owed)?;
+        }
+        self.pass_midnight();
+        while let Some(command) = batch.pop_front() {
+            self.apply(command)?;
+        }
+        self.serve_waiting()?;
+        let told = self.finish()?;
+        if self.outage.take().is_some() {
+            tracing::info!("the ledger commits again");
+        }
+        self.keep_log_short()?;
+        Ok(told)
+    }
+
     fn apply(&mut self, command: Command) -> Result<(), StoreError> {
         match command {
             Command::Hold(order, reply) => self.hold(order, reply),
-            Command::Settle(receipt, ending, reply) => self.settle(receipt, *ending, reply),
+            Command::Settle(draft, ending, reply) => {
+                self.settle(Owed { draft, ending, reply, receipt: None })
+            }
             Command::Change(change, note, reply) => self.change(&change, note, reply),
+            Command::State(change, reply) => self.change_state(change, reply),
+            Command::Resolve(resolve, reply) => self.resolve(&resolve, reply),
+            Command::Sweep => self.sweep(),
             Command::Done(run_id, request_id) => {
                 self.active.remove(&(run_id, request_id));
                 Ok(())
             }
-            Command::GiveUp(run_id, attempt_id) => self.give_up(run_id, &attempt_id),
+            Command::GiveUp(attempt_id, patience) => self.give_up(&attempt_id, patience),
             Command::Read(read) => {
-                self.group.answers.push(read);
+                self.group.answers.push(Box::new(move |books| {
+                    // Without a commit there is nothing to look at that would last.
+                    if let Ok(books) = books {
+                        read(books);
+                    }
+                }));
                 Ok(())
             }
         }
@@ -134,138 +180,110 @@ impl Writer {
     /// Writes what the group changed, commits, and lets the answers leave. What is to be told
     /// comes back.
     fn finish(&mut self) -> Result<Vec<Told>, StoreError> {
-        let group = std::mem::take(&mut self.group);
-        let mut told = group.told;
-        for run_id in group.dirty {
-            if let Some(run) = self.books.run(&run_id) {
-                assert!(run.account.is_sound(), "account of run {run_id} is unsound: {run:?}");
-                self.store.save_run(run)?;
-                told.push(Told::Run(Box::new(run.clone())));
+        let is_change = !self.group.dirty.is_empty();
+        for owner in &self.group.dirty {
+            let sound = self.books.account(owner).is_none_or(|account| account.is_sound());
+            assert!(sound, "the account of {owner} is unsound: {:?}", self.books.account(owner));
+            match owner {
+                Owner::Run(run_id) => {
+                    if let Some(run) = self.books.run(run_id) {
+                        self.store.save_run(run)?;
+                        self.group.told.push(Told::Run(Box::new(run.clone())));
+                    }
+                }
+                Owner::Fleet | Owner::Agent(..) => {
+                    if let Some(purse) = self.books.purse(owner) {
+                        self.store.save_purse(owner, purse)?;
+                    }
+                }
             }
+        }
+        if is_change {
+            self.store.count_commit(self.commits + 1)?;
         }
         self.store.commit()?;
-        for answer in group.answers {
-            answer(&self.books);
+        if is_change {
+            self.commits += 1;
+            self.mark.write(self.commits);
         }
-        Ok(told)
+        let group = std::mem::take(&mut self.group);
+        for answer in group.answers {
+            answer(Ok(&self.books));
+        }
+        for owed in group.settled {
+            self.confirm(owed);
+        }
+        Ok(group.told)
     }
 
-    fn settle(
-        &mut self,
-        mut receipt: Box<Receipt>,
-        ending: Ending,
-        reply: Option<oneshot::Sender<Settlement>>,
-    ) -> Result<(), StoreError> {
-        let outcome = beyond_bound(&receipt, &ending);
-        let settled = self
-            .books
-            .settle(&receipt.attempt_id, outcome, self.now)
-            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let state = match outcome {
-            Outcome::Posted { .. } => "posted",
-            Outcome::Voided => "voided",
-            Outcome::Unknown => "unknown",
-        };
-        let has_receipt = ending.status.is_some();
-        write_ending(&mut receipt, ending);
-        receipt.timestamp = self.now;
-        receipt.cost_usd = settled.charged;
-        if settled.violation {
-            receipt.flags.push("bound_violation".into());
-            tracing::error!(run.id = %settled.run_id, provider.name = %receipt.provider,
-                charged = %settled.charged, held = %settled.held,
-                input_tokens = receipt.input_tokens, output_tokens = receipt.output_tokens,
-                "a provider went beyond what was held: the run is frozen");
-        }
-        if has_receipt {
-            self.store.settle_attempt(&receipt, state, self.now)?;
-            self.seal(&mut receipt)?;
-        } else {
-            self.store.delete_attempt(&receipt)?;
-        }
-        if let Some((_, level)) = settled.crossed {
-            self.crossed(&settled.run_id, level);
-        }
-        self.group.dirty.insert(settled.run_id.clone());
-        self.group.freed.insert(settled.run_id);
-        if let Some(reply) = reply {
+    /// A settlement is on disk.
+    fn confirm(&self, owed: Owed) {
+        if let (Some(reply), Some(receipt)) = (owed.reply, owed.receipt) {
             let run = self.books.run(&receipt.run_id);
             let account = run.map(|run| run.account).unwrap_or_default();
-            let settlement = Settlement { receipt: *receipt, account };
-            self.group.answers.push(Box::new(move |_| drop(reply.send(settlement))));
+            // Who left wants no answer.
+            drop(reply.send(Settlement { receipt: *receipt, account }));
+        }
+    }
+
+    /// A group that could not be written has not happened: its changes are forgotten, its new money
+    /// is refused, and its settlements are owed.
+    fn undo(&mut self, outage: Outage, batch: VecDeque<Command>) -> Result<(), StoreError> {
+        tracing::error!(%outage, "a group could not be committed and is undone");
+        self.store.rollback()?;
+        if outage == Outage::Full {
+            self.space.give_up_ballast();
+        }
+        self.outage = Some(outage);
+        let group = std::mem::take(&mut self.group);
+        self.reload()?;
+        for answer in group.answers {
+            answer(Err(outage));
+        }
+        self.owed.extend(group.settled.into_iter().map(|owed| Owed { receipt: None, ..owed }));
+        for command in batch {
+            self.put_off(command, outage);
         }
         Ok(())
     }
 
-    /// Puts a receipt at the end of its run's chain.
-    fn seal(&mut self, receipt: &mut Receipt) -> Result<(), StoreError> {
-        let corrupt = |why: String| StoreError::Corrupt(why);
-        let run = self
-            .books
-            .run_mut(&receipt.run_id)
-            .ok_or_else(|| corrupt(format!("run {} has no page", receipt.run_id)))?;
-        receipt.seq = run.seq + 1;
-        receipt.prev.clone_from(&run.head);
-        let line = receipt.seal().map_err(|error| corrupt(format!("receipt: {error}")))?;
-        run.requests += u64::from(receipt.attempt == 1);
-        run.seq = receipt.seq;
-        run.head.clone_from(&receipt.hash);
-        self.store.insert_receipt(receipt, &line)?;
-        self.group.told.push(Told::Receipt(Box::new(receipt.clone()), line.into()));
-        Ok(())
-    }
-
-    fn change(
-        &mut self,
-        change: &BudgetChange,
-        note: Option<String>,
-        reply: oneshot::Sender<Result<Run, ChangeError>>,
-    ) -> Result<(), StoreError> {
-        let run_id = &change.run_id;
-        if let Some(known) = self.books.twin(run_id) {
-            let error = ChangeError::Twin { run_id: run_id.clone(), known: known.clone() };
-            self.group.answers.push(Box::new(move |_| drop(reply.send(Err(error)))));
-            return Ok(());
-        }
-        let before = self.books.run(run_id).and_then(|run| run.account.limit);
-        match self.books.set_budget(change, self.now) {
-            Err(error) => {
-                self.group.answers.push(Box::new(move |_| drop(reply.send(Err(error.into())))));
+    /// A command that came too late for a group that was undone.
+    fn put_off(&mut self, command: Command, outage: Outage) {
+        match command {
+            Command::Settle(draft, ending, reply) => {
+                self.owed.push_back(Owed { draft, ending, reply, receipt: None });
             }
-            Ok(crossed) => {
-                self.store.insert_audit(&AuditRow {
-                    at: self.now,
-                    action: "budget",
-                    subject: run_id.as_str(),
-                    before: before.map(|limit| limit.to_string()),
-                    after: Some(change.limit.to_string()),
-                    note: note.as_deref(),
-                })?;
-                if let Some((_, level)) = crossed {
-                    self.crossed(run_id, level);
+            Command::Hold(_, reply) => drop(reply.send(Err(HoldError::Outage(outage)))),
+            Command::Change(_, _, reply) => drop(reply.send(Err(ChangeError::Outage(outage)))),
+            Command::State(_, reply) => drop(reply.send(Err(ChangeError::Outage(outage)))),
+            Command::Resolve(_, reply) => drop(reply.send(Err(ChangeError::Outage(outage)))),
+            Command::Done(run_id, request_id) => {
+                self.active.remove(&(run_id, request_id));
+            }
+            // The line is looked at again when money moves; a caller that gave up is told then.
+            Command::GiveUp(attempt_id, _) => {
+                if let Some((_, waiting)) = self.lines.take(&attempt_id) {
+                    self.forget_mark(&waiting.order);
+                    drop(waiting.reply.send(Err(HoldError::Outage(outage))));
                 }
-                self.group.dirty.insert(run_id.clone());
-                self.group.freed.insert(run_id.clone());
-                let id = run_id.clone();
-                self.group.answers.push(Box::new(move |books| {
-                    if let Some(run) = books.run(&id) {
-                        drop(reply.send(Ok(run.clone())));
-                    }
-                }));
             }
+            Command::Read(_) | Command::Sweep => {}
+        }
+    }
+
+    /// The books as they are on disk.
+    fn reload(&mut self) -> Result<(), StoreError> {
+        self.books = self.store.load()?;
+        self.cards.clear();
+        for orphan in self.store.orphans()? {
+            self.books.restore_hold(orphan.receipt.attempt_id, orphan.hold);
         }
         Ok(())
     }
 
-    fn tell_crossing(&mut self, run_id: &RunId) {
-        if let Some((_, level)) = self.books.relevel(run_id) {
-            self.crossed(run_id, level);
-        }
-    }
-
-    fn crossed(&mut self, run_id: &RunId, level: tollgate_shared::budget::Level) {
-        let limit = self.books.run(run_id).and_then(|run| run.account.limit).unwrap_or_default();
-        self.group.told.push(Told::Crossed { run_id: run_id.clone(), level, limit, at: self.now });
+    fn tell_crossings(&mut self, crossed: Vec<Crossing>) {
+        let at = self.now;
+        self.group.told.extend(crossed.into_iter().map(|crossing| Told::Crossed(crossing, at)));
     }
 
     /// Time goes on, at least by a microsecond: order is never lost to a clock that jumps back.
@@ -273,52 +291,23 @@ impl Writer {
         let next = Timestamp::from_micros(self.now.micros() + 1);
         self.now = clock::now().max(next);
     }
-}
 
-/// The outcome, marked where the provider reports more than the attempt's bound: the draft's
-/// usage is the most that the cap and the window allow.
-fn beyond_bound(draft: &Receipt, ending: &Ending) -> Outcome {
-    let beyond = ending.usage_source == UsageSource::Reported
-        && draft.cap.is_some()
-        && (ending.usage.output_tokens() > draft.output_tokens
-            || ending.usage.input_tokens() > draft.input_tokens);
-    match ending.outcome {
-        Outcome::Posted { cost, uncertain, .. } => {
-            Outcome::Posted { cost, uncertain, beyond_bound: beyond }
+    /// Moves committed pages into the database when there are many; beside the groups, since SQLite
+    /// would not say when the sync of it fails.
+    fn keep_log_short(&self) -> Result<(), StoreError> {
+        if self.store.log_bytes() < LOG_BYTES {
+            return Ok(());
         }
-        other => other,
+        match self.store.checkpoint() {
+            // The log grows until there is room, or until a reader is done.
+            Err(StoreError::Outage(_)) => Ok(()),
+            other => other,
+        }
     }
 }
 
-fn write_ending(receipt: &mut Receipt, ending: Ending) {
-    receipt.status = ending.status.unwrap_or(receipt.status);
-    receipt.usage = ending.usage;
-    receipt.input_tokens = ending.usage.input_tokens();
-    receipt.output_tokens = ending.usage.output_tokens();
-    receipt.usage_source = ending.usage_source;
-    receipt.cost_is = ending.cost_is;
-    receipt.cost = ending.cost;
-    receipt.latency_ms = ending.latency_ms;
-    receipt.ttft_ms = ending.ttft_ms;
-    receipt.error = ending.error;
-    receipt.flags.extend(ending.flags);
-    if let Outcome::Posted { uncertain, .. } = ending.outcome {
-        receipt.uncertain_usd = uncertain;
-    }
-}
+/// Log beyond which it is moved into the database: rare beside commits, short beside a time-out.
+const LOG_BYTES: u64 = 16 << 20;
 
-/// The ending of an attempt that the last process did not live to see.
-fn recovered(receipt: &Receipt) -> Ending {
-    Ending {
-        outcome: Outcome::Unknown,
-        status: Some(receipt.status),
-        usage: receipt.usage,
-        usage_source: receipt.usage_source,
-        cost_is: receipt.cost_is,
-        cost: receipt.cost,
-        latency_ms: receipt.latency_ms,
-        ttft_ms: None,
-        error: Some("recovered".into()),
-        flags: Vec::new(),
-    }
-}
+/// How long the thread waits for a disk that could not be written.
+const OUTAGE_PAUSE: Duration = Duration::from_millis(20);

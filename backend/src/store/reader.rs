@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
+use tollgate_shared::api::UnknownView;
 use tollgate_shared::id::RunId;
 use tollgate_shared::money::Usd;
 use tollgate_shared::time::Timestamp;
 
-use crate::store::{StoreError, read_only};
+use crate::store::{StoreError, read_only, rows};
 
 /// A read-only connection.
 #[derive(Debug)]
@@ -67,6 +68,26 @@ impl Reader {
     pub fn count(&self) -> Result<u64, StoreError> {
         self.with(|db| {
             db.query_row("SELECT coalesce(max(id), 0) FROM receipts", [], |row| row.get(0))
+        })
+    }
+
+    /// Attempts whose bill is not known, oldest first.
+    pub fn unknowns(&self, most: u32) -> Result<Vec<UnknownView>, StoreError> {
+        let sql = "SELECT attempt_id, run_id, request_id, agent, held, settled_us FROM attempts \
+                   WHERE state = 'unknown' ORDER BY attempt_id LIMIT ?";
+        self.with(|db| {
+            let mut statement = db.prepare_cached(sql)?;
+            let rows = statement.query_map([most], |row| {
+                Ok(UnknownView {
+                    attempt_id: rows::parsed(row, 0)?,
+                    run_id: rows::parsed(row, 1)?,
+                    request_id: rows::parsed(row, 2)?,
+                    agent: rows::parsed(row, 3)?,
+                    held_usd: Usd::from_column(row.get(4)?),
+                    since: Timestamp::from_micros(row.get(5)?),
+                })
+            })?;
+            rows.collect()
         })
     }
 

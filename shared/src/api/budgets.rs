@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::body::{Body, BodyError, invalid};
-use crate::budget::{Level, Mode, Run, RunState};
-use crate::id::RunId;
+use crate::budget::{Account, Level, Mode, Owner, Period, Run, RunState};
+use crate::id::{AgentName, AttemptId, RequestId, RunId};
 use crate::money::{Percent, Usd};
 use crate::time::Timestamp;
 
@@ -16,8 +16,14 @@ pub struct BudgetRequest {
     pub run_id: RunId,
     /// The new limit.
     pub budget_usd: Usd,
+    /// The agent of the run that the limit is for, instead of the whole run.
+    pub agent: Option<AgentName>,
     /// The new mode, or the old one.
     pub mode: Option<Mode>,
+    /// The run it is part of: its holds count there as well. Fixed once it has spent.
+    pub parent: Option<RunId>,
+    /// The time the limit is for, or the old one.
+    pub period: Option<Period>,
     /// Why, for the audit.
     pub note: Option<String>,
 }
@@ -26,25 +32,208 @@ impl BudgetRequest {
     /// Reads the body.
     pub fn from_body(mut body: Body) -> Result<Self, BodyError> {
         let run_id = body.take_parsed("run_id")?.ok_or(BodyError::Missing("run_id"))?;
-        let budget_usd = body.require("budget_usd")?;
-        let mode = body.take("mode")?;
-        let note: Option<String> = body.take("note")?;
+        let request = Self {
+            run_id,
+            budget_usd: body.require("budget_usd")?,
+            agent: body.take_parsed("agent")?,
+            mode: body.take("mode")?,
+            parent: body.take_parsed("parent")?,
+            period: body.take("period")?,
+            note: body.take("note")?,
+        };
         body.finish()?;
-        Self { run_id, budget_usd, mode, note }.checked()
+        request.checked()
     }
 
-    /// Refuses limits that are not positive, and notes that are too long.
+    /// Refuses limits that are not positive, notes that are too long, and what an agent cannot have.
     pub fn checked(self) -> Result<Self, BodyError> {
-        if self.budget_usd <= Usd::ZERO {
-            return Err(invalid(
-                "budget_usd",
-                format_args!("`{}` is not above 0", self.budget_usd),
-            ));
+        positive(self.budget_usd)?;
+        if self.agent.is_some() && self.mode.is_some() {
+            return Err(invalid("mode", "an agent's limit is held in the mode of its run"));
         }
-        if self.note.as_ref().is_some_and(|note| note.len() > NOTE_LENGTH_MAX) {
-            return Err(invalid("note", format_args!("longer than {NOTE_LENGTH_MAX} bytes")));
+        if self.agent.is_some() && self.parent.is_some() {
+            return Err(invalid("parent", "an agent is part of its run; give the run a parent"));
         }
+        short(self.note.as_deref())?;
         Ok(self)
+    }
+}
+
+/// Body of `POST /fleet/budget`: the limit of everything together, for each day in UTC.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct FleetRequest {
+    /// The new limit; null takes it away.
+    pub budget_usd: Option<Usd>,
+    /// Why, for the audit.
+    pub note: Option<String>,
+}
+
+impl FleetRequest {
+    /// Reads the body.
+    pub fn from_body(mut body: Body) -> Result<Self, BodyError> {
+        if body.raw("budget_usd").is_none() {
+            return Err(BodyError::Missing("budget_usd"));
+        }
+        let request = Self { budget_usd: body.take("budget_usd")?, note: body.take("note")? };
+        body.finish()?;
+        request.budget_usd.map(positive).transpose()?;
+        short(request.note.as_deref())?;
+        Ok(request)
+    }
+}
+
+/// Body of `POST /runs/{run_id}/pause`, `resume` and `close`; all of it may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct StateRequest {
+    /// Why, for the audit; lifting a freeze and reopening a closed run need it.
+    pub note: Option<String>,
+}
+
+impl StateRequest {
+    /// Reads the body.
+    pub fn from_body(mut body: Body) -> Result<Self, BodyError> {
+        let request = Self { note: body.take("note")? };
+        body.finish()?;
+        short(request.note.as_deref())?;
+        Ok(request)
+    }
+}
+
+/// Body of `POST /unknowns/{attempt_id}/resolve`.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ResolveRequest {
+    /// What became of it.
+    pub outcome: Resolution,
+    /// The bill, where it was `posted`.
+    pub cost_usd: Option<Usd>,
+    /// How that is known.
+    pub evidence: String,
+    /// Who says so.
+    pub by: Option<String>,
+}
+
+/// What became of an attempt whose bill was not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// It was billed.
+    Posted,
+    /// It was not billed.
+    Voided,
+}
+
+impl ResolveRequest {
+    /// Reads the body.
+    pub fn from_body(mut body: Body) -> Result<Self, BodyError> {
+        let request = Self {
+            outcome: body.require("outcome")?,
+            cost_usd: body.take("cost_usd")?,
+            evidence: body.require("evidence")?,
+            by: body.take("by")?,
+        };
+        body.finish()?;
+        match (request.outcome, request.cost_usd) {
+            (Resolution::Posted, None) => return Err(BodyError::Missing("cost_usd")),
+            (Resolution::Voided, Some(cost)) if !cost.is_zero() => {
+                return Err(invalid("cost_usd", "what was voided has cost nothing"));
+            }
+            (_, Some(cost)) if cost.is_negative() => {
+                return Err(invalid("cost_usd", format_args!("`{cost}` is below 0")));
+            }
+            _ => {}
+        }
+        if request.evidence.trim().is_empty() {
+            return Err(invalid("evidence", "say how it is known"));
+        }
+        short(Some(&request.evidence))?;
+        if request.by.as_ref().is_some_and(|by| by.len() > NAME_LENGTH_MAX) {
+            return Err(invalid("by", format_args!("longer than {NAME_LENGTH_MAX} bytes")));
+        }
+        Ok(request)
+    }
+
+    /// What the attempt has cost.
+    pub fn cost(&self) -> Usd {
+        self.cost_usd.unwrap_or_default()
+    }
+
+    /// Evidence and name in one text, for the receipt.
+    pub fn testimony(&self) -> String {
+        match &self.by {
+            Some(by) => format!("{} ({by})", self.evidence),
+            None => self.evidence.clone(),
+        }
+    }
+}
+
+fn positive(limit: Usd) -> Result<(), BodyError> {
+    if limit <= Usd::ZERO {
+        return Err(invalid("budget_usd", format_args!("`{limit}` is not above 0")));
+    }
+    Ok(())
+}
+
+fn short(note: Option<&str>) -> Result<(), BodyError> {
+    if note.is_some_and(|note| note.len() > NOTE_LENGTH_MAX) {
+        return Err(invalid("note", format_args!("longer than {NOTE_LENGTH_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// An account that a run's holds count on as well, or an agent's in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountView {
+    /// Whose: `agent`, `parent` or `fleet`.
+    pub kind: AccountKind,
+    /// The agent's or the parent run's name; null for the fleet.
+    pub name: Option<String>,
+    /// The limit; null without one.
+    pub budget_usd: Option<Usd>,
+    /// Posted plus unknown.
+    pub spent_usd: Usd,
+    /// Pending plus unknown.
+    pub held_usd: Usd,
+    /// What is left; null without a limit.
+    pub available_usd: Option<Usd>,
+    /// Spent of the limit, as a word.
+    pub level: Level,
+    /// The time it counts.
+    pub period: Period,
+    /// Counts changes.
+    pub version: u64,
+}
+
+/// Whose account it is, seen from a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountKind {
+    /// An agent's in the run.
+    Agent,
+    /// A run's above it.
+    Parent,
+    /// Everyone's.
+    Fleet,
+}
+
+impl AccountView {
+    /// The view of an account.
+    pub fn of(owner: &Owner, account: &Account, (period, version): (Period, u64)) -> Self {
+        let (kind, name) = match owner {
+            Owner::Fleet => (AccountKind::Fleet, None),
+            Owner::Run(id) => (AccountKind::Parent, Some(id.to_string())),
+            Owner::Agent(_, agent) => (AccountKind::Agent, Some(agent.to_string())),
+        };
+        Self {
+            kind,
+            name,
+            budget_usd: account.limit,
+            spent_usd: account.spent(),
+            held_usd: account.held(),
+            available_usd: account.available(),
+            level: account.level(Usd::ZERO),
+            period,
+            version,
+        }
     }
 }
 
@@ -85,6 +274,15 @@ pub struct BudgetView {
     pub burn_usd_per_min: Usd,
     /// Seconds until it is gone at this rate; null when idle or without a limit.
     pub runway_s: Option<u64>,
+    /// The run it is part of.
+    #[serde(default)]
+    pub parent: Option<RunId>,
+    /// The time the limit is for.
+    #[serde(default)]
+    pub period: Period,
+    /// Other accounts that its holds count on, and those of its agents.
+    #[serde(default)]
+    pub accounts: Vec<AccountView>,
 }
 
 impl BudgetView {
@@ -108,9 +306,12 @@ impl BudgetView {
             posted_usd: account.posted,
             unknown_usd: account.unknown,
             uncertain_usd: account.uncertain,
-            max_overshoot_usd: Usd::ZERO,
+            max_overshoot_usd: account.overshoot(run.mode),
             burn_usd_per_min,
             runway_s,
+            parent: run.parent.clone(),
+            period: run.period,
+            accounts: Vec::new(),
         }
     }
 }
@@ -144,7 +345,7 @@ impl RunView {
         Self {
             run_id: run.id.clone(),
             state: run.state,
-            parent: None,
+            parent: run.parent.clone(),
             agents: run.agents,
             requests: run.requests,
             spent_usd: run.account.spent(),
@@ -169,5 +370,32 @@ pub struct BudgetList {
     pub budgets: Vec<BudgetView>,
 }
 
+/// An unknown attempt, in `GET /unknowns`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnknownView {
+    /// The attempt; `POST /unknowns/{attempt_id}/resolve` wants it.
+    pub attempt_id: AttemptId,
+    /// Its run.
+    pub run_id: RunId,
+    /// Its request.
+    pub request_id: RequestId,
+    /// Who asked.
+    pub agent: AgentName,
+    /// What is held for it.
+    pub held_usd: Usd,
+    /// When sight of it was lost.
+    pub since: Timestamp,
+}
+
+/// Answer of `GET /unknowns`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct UnknownList {
+    /// The unknown attempts, oldest first; at most a thousand.
+    pub unknowns: Vec<UnknownView>,
+}
+
 /// Longest note of a change, in bytes.
 pub const NOTE_LENGTH_MAX: usize = 500;
+
+/// Longest name of a person, in bytes.
+const NAME_LENGTH_MAX: usize = 100;

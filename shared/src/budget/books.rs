@@ -1,16 +1,20 @@
-//! The books: every run, its account, and the holds that are open.
+//! The books: every run, its account, the accounts beside it, and the holds that are open.
 //!
 //! This is the whole state that decides admissions, as plain data. One thread of the backend owns
 //! it and applies commands in order; a model in the tests does the same from random histories.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::budget::{Account, Grant, Level, Mode, Need, Refusal, Want};
-use crate::id::{AgentName, AttemptId, RunId};
-use crate::money::{LIMIT_MAX_USD, PICOS_PER_USD, Usd};
+use crate::budget::outputs::Outputs;
+use crate::budget::{
+    Account, Crossing, DEPTH_MAX, Grant, Level, Limited, Mode, Need, Owner, Period, Purse, Refusal,
+    Want,
+};
+use crate::id::{AgentName, AttemptId, ModelName, RunId};
+use crate::money::{LIMIT_MAX_USD, Usd};
 use crate::time::Timestamp;
 
 /// Whether a run may spend.
@@ -44,8 +48,14 @@ impl RunState {
 pub struct Run {
     /// Its name.
     pub id: RunId,
-    /// Its money.
+    /// The run it is part of; fixed once it has spent.
+    pub parent: Option<RunId>,
+    /// Its money, that of its child runs included.
     pub account: Account,
+    /// The time its account counts.
+    pub period: Period,
+    /// When that began.
+    pub since: Timestamp,
     /// How it treats requests that may not fit.
     pub mode: Mode,
     /// Whether it may spend.
@@ -79,6 +89,8 @@ pub struct HoldRequest {
     pub run_id: RunId,
     /// For whom.
     pub agent: AgentName,
+    /// Of which model.
+    pub model: ModelName,
     /// What it can cost.
     pub need: Need,
     /// The least that any candidate of the request's plan needs for a useful answer.
@@ -90,17 +102,43 @@ pub struct HoldRequest {
 pub struct OpenHold {
     /// On whose budget.
     pub run_id: RunId,
+    /// For whom.
+    pub agent: AgentName,
     /// How much.
     pub amount: Usd,
+    /// The most it can cost above that.
+    pub exposed: Usd,
+}
+
+/// A hold whose bill is not known, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    /// The hold.
+    pub hold: OpenHold,
+    /// When sight of it was lost: periods that began later do not count it.
+    pub at: Timestamp,
 }
 
 /// A hold that was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Granted {
     /// Amount and cap.
     pub grant: Grant,
     /// Whether the agent had not worked in this run before.
     pub new_agent: bool,
+    /// How far the run's own limit is passed by it, in mode `soft`.
+    pub past_limit: Usd,
+    /// Every account that changed.
+    pub touched: Vec<Owner>,
+}
+
+/// Money that was not given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Which account says no.
+    pub owner: Owner,
+    /// Why.
+    pub refusal: Refusal,
 }
 
 /// How an attempt ended, for its money.
@@ -131,30 +169,17 @@ impl Outcome {
 /// What a settlement did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// On whose budget.
-    pub run_id: RunId,
     /// What had been held.
     pub held: Usd,
     /// What the run is charged now: the cost, the hold, or nothing.
     pub charged: Usd,
-    /// The bill was larger than the hold, or more was used than the cap allows: the provider broke
+    /// The bill was larger than it can be, or more was used than the cap allows: the provider broke
     /// its word, and the run is frozen.
     pub violation: bool,
-    /// The level before and after, where it changed.
-    pub crossed: Option<(Level, Level)>,
-}
-
-/// A change that an operator asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BudgetChange {
-    /// Whose budget.
-    pub run_id: RunId,
-    /// The new limit.
-    pub limit: Usd,
-    /// The new mode, or the old one.
-    pub mode: Option<Mode>,
-    /// Only if the run is still at this version.
-    pub if_version: Option<u64>,
+    /// Every account that changed.
+    pub touched: Vec<Owner>,
+    /// Those of them that crossed a threshold.
+    pub crossed: Vec<Crossing>,
 }
 
 /// Why a change or a settlement is not made.
@@ -164,7 +189,7 @@ pub enum BudgetError {
     #[error("a limit of `{0}` USD is above {LIMIT_MAX_USD} USD")]
     LimitTooLarge(Usd),
     /// Somebody else changed it first.
-    #[error("the run is at version {current}, not {expected}")]
+    #[error("it is at version {current}, not {expected}")]
     Stale {
         /// What the caller had seen.
         expected: u64,
@@ -174,15 +199,46 @@ pub enum BudgetError {
     /// Nothing is held under this attempt: it was settled before, or never held.
     #[error("attempt `{0}` has no open hold")]
     NoHold(AttemptId),
+    /// The run has spent under another parent.
+    #[error("run `{0}` has spent already: its parent is fixed")]
+    ParentFixed(RunId),
+    /// A run would be above itself.
+    #[error("run `{0}` would be part of itself")]
+    Circle(RunId),
+    /// Too many runs above each other.
+    #[error("run `{0}` would have more than {DEPTH_MAX} runs above it")]
+    TooDeep(RunId),
+    /// A child run has its money in the tree; a parent that counts days could not tell its own.
+    #[error("no run is called `{0}`")]
+    UnknownRun(RunId),
+    /// The state does not allow the step.
+    #[error("run `{run_id}` is {state:?}: it cannot be {step}")]
+    WrongState {
+        /// Which run.
+        run_id: RunId,
+        /// What it is.
+        state: RunState,
+        /// What was asked for, as a participle.
+        step: &'static str,
+    },
+    /// Lifting a freeze or reopening needs a reason.
+    #[error("run `{0}` was stopped for a reason: resuming it needs a note that says why")]
+    NoteRequired(RunId),
 }
 
-/// Every run and every open hold.
+/// Every run, every account beside them, and every open hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Books {
-    runs: HashMap<RunId, Run>,
-    holds: HashMap<AttemptId, OpenHold>,
+    pub(super) runs: HashMap<RunId, Run>,
+    pub(super) holds: HashMap<AttemptId, OpenHold>,
+    pub(super) fleet: Purse,
+    /// Agents with a limit of their own.
+    pub(super) purses: HashMap<RunId, BTreeMap<AgentName, Purse>>,
+    /// Runs that count a day.
+    pub(super) daily: BTreeSet<RunId>,
     folded: HashMap<String, RunId>,
     agents: HashMap<RunId, BTreeSet<AgentName>>,
+    outputs: Outputs,
 }
 
 impl Run {
@@ -190,7 +246,10 @@ impl Run {
     pub fn new(id: RunId, limit: Option<Usd>, now: Timestamp) -> Self {
         Self {
             id,
+            parent: None,
             account: Account { limit, ..Account::default() },
+            period: Period::default(),
+            since: Timestamp::default(),
             mode: Mode::default(),
             state: RunState::default(),
             version: 1,
@@ -207,14 +266,7 @@ impl Run {
 
     /// Whether new requests are refused for want of money.
     pub fn is_blocked(&self) -> bool {
-        self.account.level(self.smallest) == Level::Critical
-    }
-
-    /// Notes the level as it is now; answers old and new where they differ.
-    fn relevel(&mut self) -> Option<(Level, Level)> {
-        let now = self.account.level(self.smallest);
-        let before = std::mem::replace(&mut self.level, now);
-        (before != now).then_some((before, now))
+        self.mode != Mode::Soft && self.account.level(self.smallest) == Level::Critical
     }
 }
 
@@ -222,10 +274,24 @@ impl Books {
     /// Puts a run that storage remembers back into the books.
     pub fn restore(&mut self, run: Run) {
         self.folded.insert(run.id.folded(), run.id.clone());
+        if run.period == Period::Day {
+            self.daily.insert(run.id.clone());
+        }
         self.runs.insert(run.id.clone(), run);
     }
 
-    /// Puts an open hold that storage remembers back; its amount is in the run's pending already.
+    /// Puts an account beside the runs back; a run's own comes with [`Self::restore`].
+    pub fn restore_purse(&mut self, owner: Owner, purse: Purse) {
+        match owner {
+            Owner::Fleet => self.fleet = purse,
+            Owner::Agent(run_id, agent) => {
+                self.purses.entry(run_id).or_default().insert(agent, purse);
+            }
+            Owner::Run(_) => {}
+        }
+    }
+
+    /// Puts an open hold that storage remembers back; its amount is in every pending already.
     pub fn restore_hold(&mut self, attempt_id: AttemptId, hold: OpenHold) {
         self.holds.insert(attempt_id, hold);
     }
@@ -236,24 +302,88 @@ impl Books {
         self.runs.entry(id.clone()).or_insert_with(|| Run::new(id.clone(), limit, now))
     }
 
-    /// Sets money aside, or says why not. The run's page is open.
-    pub fn hold(&mut self, request: &HoldRequest, now: Timestamp) -> Result<Granted, Refusal> {
-        let run = self.open_run(&request.run_id, None, now);
-        run.smallest = request.smallest;
-        let grant = Want { need: request.need, mode: run.mode }.grant(&run.account)?;
-        if !run.account.can_count(grant.amount) {
-            return Err(Refusal::TooLarge(run.account.shortfall(grant.amount)));
+    /// Every account that an agent's hold in a run counts on, from the narrowest to the widest.
+    pub fn path(&self, run_id: &RunId, agent: &AgentName) -> Vec<Owner> {
+        let mut path = Vec::with_capacity(4);
+        if self.purses.get(run_id).is_some_and(|agents| agents.contains_key(agent)) {
+            path.push(Owner::Agent(run_id.clone(), agent.clone()));
         }
-        run.account.hold(grant.amount);
-        // I1, in release builds too: a breach here is a bug that would break the promise, and the
-        // ledger must stop rather than go on.
-        let overdrawn = run.account.available().is_some_and(Usd::is_negative);
-        assert!(!overdrawn, "hold of {} overdraws run {}: {:?}", grant.amount, run.id, run.account);
-        run.last_at = now;
-        let new_agent = self.meet_agent(&request.run_id, &request.agent);
-        let open = OpenHold { run_id: request.run_id.clone(), amount: grant.amount };
-        self.holds.insert(request.attempt_id.clone(), open);
-        Ok(Granted { grant, new_agent })
+        path.extend(self.lineage(run_id).map(|run| Owner::Run(run.id.clone())));
+        path.push(Owner::Fleet);
+        path
+    }
+
+    /// A run and those above it.
+    pub fn lineage(&self, run_id: &RunId) -> impl Iterator<Item = &Run> {
+        let first = self.runs.get(run_id);
+        std::iter::successors(first, |run| self.runs.get(run.parent.as_ref()?)).take(1 + DEPTH_MAX)
+    }
+
+    /// Whose account it is, and its money.
+    pub fn account(&self, owner: &Owner) -> Option<&Account> {
+        match owner {
+            Owner::Fleet => Some(&self.fleet.account),
+            Owner::Run(id) => self.runs.get(id).map(|run| &run.account),
+            Owner::Agent(..) => self.purse(owner).map(|purse| &purse.account),
+        }
+    }
+
+    /// An account beside the runs.
+    pub fn purse(&self, owner: &Owner) -> Option<&Purse> {
+        match owner {
+            Owner::Fleet => Some(&self.fleet),
+            Owner::Run(_) => None,
+            Owner::Agent(run_id, agent) => self.purses.get(run_id)?.get(agent),
+        }
+    }
+
+    /// The agents of a run that have limits of their own.
+    pub fn purses_of(&self, run_id: &RunId) -> impl Iterator<Item = (&AgentName, &Purse)> {
+        self.purses.get(run_id).into_iter().flatten()
+    }
+
+    /// The mode that decides over an account: its run's. The fleet's limit is held like a run's.
+    fn mode_of(&self, owner: &Owner) -> Mode {
+        match owner {
+            Owner::Fleet => Mode::Clamp,
+            Owner::Run(id) | Owner::Agent(id, _) => {
+                self.runs.get(id).map(|run| run.mode).unwrap_or_default()
+            }
+        }
+    }
+
+    /// What would be granted, with nothing changed.
+    pub fn weigh(&self, request: &HoldRequest) -> Result<Grant, Denied> {
+        let path = self.path(&request.run_id, &request.agent);
+        let (owners, limited): (Vec<&Owner>, Vec<Limited>) = path
+            .iter()
+            .filter_map(|owner| Some((owner, *self.account(owner)?)))
+            .filter(|(_, account)| account.limit.is_some())
+            .map(|(owner, account)| (owner, Limited { account, mode: self.mode_of(owner) }))
+            .unzip();
+        let want = Want {
+            need: request.need,
+            mode: self.runs.get(&request.run_id).map(|run| run.mode).unwrap_or_default(),
+            likely_output: self.outputs.p95(&request.run_id, &request.model),
+        };
+        let grant = want.grant(&limited).map_err(|(at, refusal)| Denied {
+            owner: owners.get(at).map_or(Owner::Fleet, |owner| (*owner).clone()),
+            refusal,
+        })?;
+        let amount = grant.amount + grant.exposed;
+        let full = path.iter().find_map(|owner| {
+            let account = self.account(owner).filter(|account| !account.can_count(amount))?;
+            let refusal = Refusal::TooLarge(account.shortfall(grant.amount));
+            Some(Denied { owner: owner.clone(), refusal })
+        });
+        full.map_or(Ok(grant), Err)
+    }
+
+    /// Notes how long an answer was, for runs that hold what is expected.
+    pub fn note_output(&mut self, run_id: &RunId, model: &ModelName, tokens: u64) {
+        if self.runs.get(run_id).is_some_and(|run| run.mode == Mode::Expected) {
+            self.outputs.note(run_id, model, tokens);
+        }
     }
 
     /// Notes that an agent works in a run. Answers whether that is news.
@@ -268,69 +398,6 @@ impl Books {
             run.agents = count;
         }
         true
-    }
-
-    /// Notes the level of a run as it is now; answers old and new where they differ.
-    pub fn relevel(&mut self, run_id: &RunId) -> Option<(Level, Level)> {
-        self.runs.get_mut(run_id).and_then(Run::relevel)
-    }
-
-    /// Ends a hold, exactly once.
-    pub fn settle(
-        &mut self,
-        attempt_id: &AttemptId,
-        outcome: Outcome,
-        now: Timestamp,
-    ) -> Result<Settled, BudgetError> {
-        let missing = || BudgetError::NoHold(attempt_id.clone());
-        let OpenHold { run_id, amount: held } =
-            self.holds.remove(attempt_id).ok_or_else(missing)?;
-        let run = self.runs.get_mut(&run_id).ok_or_else(missing)?;
-        let charged = match outcome {
-            Outcome::Posted { cost, uncertain, .. } => {
-                run.account.post(held, cost);
-                run.account.uncertain += uncertain;
-                cost
-            }
-            Outcome::Voided => {
-                run.account.void(held);
-                Usd::ZERO
-            }
-            Outcome::Unknown => {
-                run.account.lose_sight(held);
-                held
-            }
-        };
-        let beyond_bound = matches!(outcome, Outcome::Posted { beyond_bound: true, .. });
-        let violation = charged > held || beyond_bound;
-        if violation && run.account.limit.is_some() && run.state == RunState::Open {
-            run.state = RunState::Frozen;
-            run.version += 1;
-        }
-        run.last_at = now;
-        let crossed = run.relevel();
-        Ok(Settled { run_id, held, charged, violation, crossed })
-    }
-
-    /// Sets a limit. A lower one blocks what comes next and kills nothing.
-    pub fn set_budget(
-        &mut self,
-        change: &BudgetChange,
-        now: Timestamp,
-    ) -> Result<Option<(Level, Level)>, BudgetError> {
-        if change.limit > Usd::from_picos(i128::from(LIMIT_MAX_USD) * PICOS_PER_USD) {
-            return Err(BudgetError::LimitTooLarge(change.limit));
-        }
-        let known = self.runs.contains_key(&change.run_id);
-        let current = self.runs.get(&change.run_id).map_or(0, |run| run.version);
-        if let Some(expected) = change.if_version.filter(|expected| *expected != current) {
-            return Err(BudgetError::Stale { expected, current });
-        }
-        let run = self.open_run(&change.run_id, None, now);
-        run.account.limit = Some(change.limit);
-        run.mode = change.mode.unwrap_or(run.mode);
-        run.version += u64::from(known);
-        Ok(run.relevel())
     }
 
     /// The page of a run.
@@ -353,13 +420,14 @@ impl Books {
         self.runs.values()
     }
 
-    /// **I1–I3** for one run, after an event: signs, and pending equal to its open holds.
-    /// Linear in the open holds; the ledger calls the cheaper [`Account::is_sound`] on every event.
-    pub fn is_sound(&self, id: &RunId) -> bool {
-        let Some(run) = self.runs.get(id) else { return true };
-        let open: Usd =
-            self.holds.values().filter(|hold| hold.run_id == *id).map(|hold| hold.amount).sum();
-        run.account.is_sound() && run.account.pending == open
+    /// Every open hold, in no order.
+    pub fn holds(&self) -> impl Iterator<Item = (&AttemptId, &OpenHold)> {
+        self.holds.iter()
+    }
+
+    /// Attempts in flight.
+    pub fn open_holds(&self) -> usize {
+        self.holds.len()
     }
 }
 
@@ -367,180 +435,4 @@ impl Books {
 pub const AGENTS_MAX: usize = 1_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const T0: Timestamp = Timestamp::from_micros(0);
-
-    fn request(attempt: usize, run: &str, cap: u64) -> HoldRequest {
-        let need = Need {
-            fixed: Usd::from_picos(100),
-            per_output_token: Usd::from_picos(1),
-            stated_cap: Some(cap),
-            model_max: 1_000_000,
-        };
-        HoldRequest {
-            attempt_id: format!("a-{attempt}").parse().unwrap(),
-            run_id: run.parse().unwrap(),
-            agent: "agent".parse().unwrap(),
-            need,
-            smallest: need.smallest(),
-        }
-    }
-
-    fn budget(run: &str, picos: i128) -> BudgetChange {
-        BudgetChange {
-            run_id: run.parse().unwrap(),
-            limit: Usd::from_picos(picos),
-            mode: None,
-            if_version: None,
-        }
-    }
-
-    #[test]
-    fn nothing_settles_twice() {
-        let mut books = Books::default();
-        let held = request(1, "r", 10);
-        books.hold(&held, T0).unwrap();
-        assert!(books.settle(&held.attempt_id, Outcome::Voided, T0).is_ok());
-        let again = books.settle(&held.attempt_id, Outcome::Unknown, T0);
-        assert!(matches!(again, Err(BudgetError::NoHold(_))));
-    }
-
-    #[test]
-    fn a_bill_above_its_hold_freezes_the_run() {
-        let mut books = Books::default();
-        books.set_budget(&budget("r", 1_000), T0).unwrap();
-        let held = request(1, "r", 10);
-        books.hold(&held, T0).unwrap();
-        let outcome = Outcome::posted(Usd::from_picos(111));
-        let settled = books.settle(&held.attempt_id, outcome, T0).unwrap();
-        assert!(settled.violation);
-        assert_eq!(books.run(&settled.run_id).unwrap().state, RunState::Frozen);
-    }
-
-    #[test]
-    fn two_operators_cannot_overwrite_each_other() {
-        let mut books = Books::default();
-        books.set_budget(&budget("r", 1_000), T0).unwrap();
-        let change = BudgetChange { if_version: Some(1), ..budget("r", 2_000) };
-        books.set_budget(&change, T0).unwrap();
-        let error = books.set_budget(&change, T0).unwrap_err();
-        assert_eq!(error, BudgetError::Stale { expected: 1, current: 2 });
-    }
-
-    #[test]
-    fn a_hold_beyond_what_can_be_counted_is_refused_also_without_a_limit() {
-        let mut books = Books::default();
-        let mut vast = request(1, "r", 1);
-        vast.need.per_output_token = "1000".parse().unwrap();
-        vast.need.stated_cap = Some(8_000);
-        books.hold(&vast, T0).unwrap();
-        vast.attempt_id = "a-2".parse().unwrap();
-        assert!(matches!(books.hold(&vast, T0), Err(Refusal::TooLarge(_))));
-        vast.need.stated_cap = Some(u64::MAX);
-        assert!(matches!(books.hold(&vast, T0), Err(Refusal::TooLarge(_))));
-    }
-
-    #[test]
-    fn what_a_cut_stream_may_still_cost_is_not_given_again() {
-        let mut books = Books::default();
-        books.set_budget(&budget("r", 1_000), T0).unwrap();
-        let held = request(1, "r", 800);
-        books.hold(&held, T0).unwrap();
-        let (cost, uncertain) = (Usd::from_picos(100), Usd::from_picos(800));
-        let outcome = Outcome::Posted { cost, uncertain, beyond_bound: false };
-        books.settle(&held.attempt_id, outcome, T0).unwrap();
-        assert!(matches!(books.hold(&request(2, "r", 1), T0), Err(Refusal::Exhausted(_))));
-    }
-
-    #[test]
-    fn runs_that_differ_by_case_alone_are_noticed() {
-        let mut books = Books::default();
-        books.open_run(&"R-one".parse().unwrap(), None, T0);
-        assert!(books.twin(&"r-ONE".parse().unwrap()).is_some());
-        assert!(books.twin(&"R-one".parse().unwrap()).is_none());
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Hold(u64),
-        Post(usize, u64),
-        Void(usize),
-        Lose(usize),
-        Limit(i128),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            4 => (1_u64..2_000).prop_map(Step::Hold),
-            3 => (any::<usize>(), 0_u64..2_100).prop_map(|(at, cost)| Step::Post(at, cost)),
-            1 => any::<usize>().prop_map(Step::Void),
-            1 => any::<usize>().prop_map(Step::Lose),
-            1 => (0_i128..20_000).prop_map(Step::Limit),
-        ]
-    }
-
-    proptest! {
-        /// Against the naive model: a list of attempts, summed anew at every step.
-        #[test]
-        fn books_agree_with_a_naive_model(steps in prop::collection::vec(step(), 1..120)) {
-            let run: RunId = "r".parse().unwrap();
-            let mut books = Books::default();
-            books.set_budget(&budget("r", 10_000), T0).unwrap();
-            let (mut limit, mut open, mut posted, mut unknown) = (10_000_i128, Vec::new(), 0_i128, 0_i128);
-            for (number, step) in steps.into_iter().enumerate() {
-                let pending: i128 = open.iter().map(|(_, amount)| *amount).sum();
-                match step {
-                    Step::Hold(cap) => {
-                        let wanted = request(number, "r", cap);
-                        let room = limit - posted - unknown - pending;
-                        match books.hold(&wanted, T0) {
-                            Ok(granted) => {
-                                let amount = granted.grant.amount.picos();
-                                prop_assert!(amount <= room, "held {amount} of {room}");
-                                prop_assert!(granted.grant.cap <= cap);
-                                open.push((wanted.attempt_id, amount));
-                            }
-                            Err(Refusal::Contended(_)) => {
-                                prop_assert!(wanted.need.smallest().picos() > room && pending > 0);
-                            }
-                            Err(Refusal::TooLarge(_)) => prop_assert!(false, "far below it"),
-                            Err(Refusal::Exhausted(_)) => {
-                                prop_assert!(wanted.need.smallest().picos() > room + pending);
-                            }
-                        }
-                    }
-                    Step::Post(at, cost) if !open.is_empty() => {
-                        let (id, held) = open.remove(at % open.len());
-                        let cost = i128::from(cost).min(held);
-                        posted += cost;
-                        let outcome = Outcome::posted(Usd::from_picos(cost));
-                        prop_assert!(!books.settle(&id, outcome, T0).unwrap().violation);
-                    }
-                    Step::Void(at) if !open.is_empty() => {
-                        let (id, _) = open.remove(at % open.len());
-                        books.settle(&id, Outcome::Voided, T0).unwrap();
-                    }
-                    Step::Lose(at) if !open.is_empty() => {
-                        let (id, held) = open.remove(at % open.len());
-                        unknown += held;
-                        books.settle(&id, Outcome::Unknown, T0).unwrap();
-                    }
-                    Step::Limit(new) => {
-                        limit = new;
-                        books.set_budget(&budget("r", new), T0).unwrap();
-                    }
-                    _ => {}
-                }
-                let account = books.run(&run).unwrap().account;
-                let pending: i128 = open.iter().map(|(_, amount)| *amount).sum();
-                prop_assert_eq!(account.posted.picos(), posted);
-                prop_assert_eq!(account.unknown.picos(), unknown);
-                prop_assert_eq!(account.pending.picos(), pending);
-                prop_assert!(books.is_sound(&run));
-            }
-        }
-    }
-}
+mod tests;

@@ -19,6 +19,17 @@ pub enum Mode {
     Clamp,
     /// The stated cap is kept; a worst case that does not fit is refused.
     Hard,
+    /// What is expected is held, not the worst: the limit may be passed by what is in flight.
+    Expected,
+    /// The limit is told, not held: what does not fit is admitted all the same.
+    Soft,
+}
+
+impl Mode {
+    /// Whether bills never exceed a limit in this mode while providers keep their word.
+    pub const fn is_strict(self) -> bool {
+        matches!(self, Self::Clamp | Self::Hard)
+    }
 }
 
 /// Who chose the cap that was forwarded.
@@ -42,6 +53,8 @@ pub enum CapSource {
 pub struct Need {
     /// Cost of the most input it can have, and of the request itself.
     pub fixed: Usd,
+    /// The same for the input it probably has.
+    pub likely_fixed: Usd,
     /// Cost of one more token of output, at the dearest rate, for all choices together.
     pub per_output_token: Usd,
     /// The cap that the caller stated.
@@ -59,6 +72,8 @@ pub struct Grant {
     pub cap: u64,
     /// Who chose the cap; [`CapSource::None`] forwards none.
     pub source: CapSource,
+    /// The most it can cost above the amount: nothing, unless only what is expected is held.
+    pub exposed: Usd,
 }
 
 /// A need together with the rule to apply to it.
@@ -67,6 +82,17 @@ pub struct Want {
     /// What the request can cost.
     pub need: Need,
     /// The run's mode.
+    pub mode: Mode,
+    /// How long answers of this model have been in this run, where enough were seen.
+    pub likely_output: Option<u64>,
+}
+
+/// An account with a limit, on the way from the agent up to the fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// Its money.
+    pub account: Account,
+    /// How its owner treats what may not fit.
     pub mode: Mode,
 }
 
@@ -93,8 +119,8 @@ impl Need {
     /// The least that must be held in this mode: a stated cap is kept where it is not lowered.
     pub fn least(&self, mode: Mode) -> Usd {
         match (mode, self.stated_cap) {
-            (Mode::Hard, Some(cap)) => self.at_cap(cap.min(self.model_max)),
-            _ => self.smallest(),
+            (Mode::Clamp, _) | (_, None) => self.smallest(),
+            (_, Some(cap)) => self.at_cap(cap.min(self.model_max)),
         }
     }
 
@@ -105,35 +131,94 @@ impl Need {
 }
 
 impl Want {
-    /// Decides cap and amount, or says what is missing.
-    pub fn grant(&self, account: &Account) -> Result<Grant, Refusal> {
-        let need = &self.need;
-        let Some(available) = account.available() else {
-            let cap = need.stated_cap.unwrap_or(need.model_max);
-            let source =
-                if need.stated_cap.is_some() { CapSource::Caller } else { CapSource::None };
-            return Ok(Grant { amount: need.at_cap(cap), cap, source });
-        };
-        let (wanted, source) = need.wanted();
-        let lowerable = self.mode == Mode::Clamp || need.stated_cap.is_none();
-        if !lowerable {
-            let amount = need.at_cap(wanted);
-            return account.check(amount).map(|()| Grant { amount, cap: wanted, source });
+    /// Decides cap and amount from every account with a limit that it counts on, or says which of
+    /// them says no. A run that promises less than the worst case is held to it all the same where
+    /// an account above it promises more.
+    pub fn grant(&self, limited: &[Limited]) -> Result<Grant, (usize, Refusal)> {
+        if limited.is_empty() {
+            return Ok(self.as_stated(|cap| self.need.at_cap(cap)));
         }
-        let others_hold = !account.pending.is_zero();
-        let share =
-            if others_hold && self.mode == Mode::Clamp { available.half() } else { available };
+        let strict = limited.iter().any(|one| one.mode.is_strict());
+        match self.mode {
+            Mode::Expected if !strict => self.expected(limited),
+            Mode::Hard | Mode::Soft => self.capped(Mode::Hard, limited),
+            Mode::Clamp | Mode::Expected => self.capped(Mode::Clamp, limited),
+        }
+    }
+
+    /// The worst case is held, under a cap that makes it the worst.
+    fn capped(&self, mode: Mode, limited: &[Limited]) -> Result<Grant, (usize, Refusal)> {
+        let need = &self.need;
+        let (wanted, source) = need.wanted();
         let smallest = need.smallest_cap();
-        let cap = need.affordable(share).min(wanted).max(smallest);
+        let lowerable = mode == Mode::Clamp || need.stated_cap.is_none();
+        let mut cap = wanted;
+        for account in binding(limited).filter(|_| lowerable).map(|(_, account)| account) {
+            let available = account.available().unwrap_or_default();
+            let shared = !account.pending.is_zero() && mode == Mode::Clamp;
+            let share = if shared { available.half() } else { available };
+            cap = need.affordable(share).min(cap).max(smallest);
+        }
         let amount = need.at_cap(cap);
-        account.check(amount).map_err(|_| smallest_refusal(account, need))?;
+        let least = if lowerable { need.smallest() } else { amount };
+        fits(limited, amount, least)?;
         let source = match (cap < wanted, need.stated_cap) {
             (false, _) => source,
             (true, Some(_)) => CapSource::Budget,
             (true, None) => CapSource::Gateway,
         };
-        Ok(Grant { amount, cap, source })
+        Ok(Grant { amount, cap, source, exposed: Usd::ZERO })
     }
+
+    /// What is probably used is held; the request is forwarded as it is.
+    fn expected(&self, limited: &[Limited]) -> Result<Grant, (usize, Refusal)> {
+        let granted = self.as_stated(|cap| {
+            let guess = self.likely_output.unwrap_or(OUTPUT_CAP_DEFAULT);
+            self.need.likely_fixed + self.need.per_output_token.times(guess.min(cap))
+        });
+        fits(limited, granted.amount, granted.amount)?;
+        Ok(granted)
+    }
+
+    /// The caller's own cap or none, held at what `price` says.
+    fn as_stated(&self, price: impl Fn(u64) -> Usd) -> Grant {
+        let stated = self.need.stated_cap;
+        let cap = stated.unwrap_or(self.need.model_max);
+        let source = if stated.is_some() { CapSource::Caller } else { CapSource::None };
+        let (worst, amount) = (self.need.at_cap(cap), price(cap));
+        Grant { amount: amount.min(worst), cap, source, exposed: (worst - amount).or_zero() }
+    }
+}
+
+/// The accounts that can say no, with their places.
+fn binding(limited: &[Limited]) -> impl Iterator<Item = (usize, &Account)> {
+    limited
+        .iter()
+        .enumerate()
+        .filter(|(_, one)| one.mode != Mode::Soft)
+        .map(|(at, one)| (at, &one.account))
+}
+
+/// Whether `amount` fits everywhere. A refusal is for `least`: a larger amount was never needed.
+/// Exhausted wins over contended, for waiting cannot help then.
+fn fits(limited: &[Limited], amount: Usd, least: Usd) -> Result<(), (usize, Refusal)> {
+    let mut refused = None;
+    for (at, account) in binding(limited) {
+        match account.check(amount) {
+            Ok(()) => {}
+            // `amount` is never above `least` where that fits, so the second arm needs a limit that
+            // changed in between, which one thread cannot see. Waiting is the harmless answer.
+            Err(_) => match account.check(least) {
+                Err(refusal @ Refusal::Exhausted(_)) => return Err((at, refusal)),
+                Err(refusal) => refused = refused.or(Some((at, refusal))),
+                Ok(()) => {
+                    let refusal = Refusal::Contended(account.shortfall(least));
+                    refused = refused.or(Some((at, refusal)));
+                }
+            },
+        }
+    }
+    refused.map_or(Ok(()), Err)
 }
 
 impl Need {
@@ -144,16 +229,6 @@ impl Need {
             return 0;
         }
         left.divided_by(self.per_output_token).unwrap_or(u64::MAX)
-    }
-}
-
-/// The refusal for the smallest useful answer: a larger one was never needed.
-fn smallest_refusal(account: &Account, need: &Need) -> Refusal {
-    match account.check(need.smallest()) {
-        Err(refusal) => refusal,
-        // The smallest cap is the floor of what was tried, so this arm needs a limit that
-        // changed in between, which one thread cannot see. Waiting is the harmless answer.
-        Ok(()) => Refusal::Contended(account.shortfall(need.smallest())),
     }
 }
 
@@ -171,6 +246,7 @@ mod tests {
     fn need(stated_cap: Option<u64>) -> Need {
         Need {
             fixed: Usd::from_picos(1_000),
+            likely_fixed: Usd::from_picos(250),
             per_output_token: Usd::from_picos(10),
             stated_cap,
             model_max: 4_096,
@@ -185,12 +261,17 @@ mod tests {
         }
     }
 
+    fn want(mode: Mode, stated: Option<u64>) -> Want {
+        Want { need: need(stated), mode, likely_output: None }
+    }
+
     fn grant(
         mode: Mode,
         stated: Option<u64>,
         account: &Account,
     ) -> Result<(u64, CapSource), Refusal> {
-        let granted = Want { need: need(stated), mode }.grant(account)?;
+        let limited = [Limited { account: *account, mode }];
+        let granted = want(mode, stated).grant(&limited).map_err(|(_, refusal)| refusal)?;
         assert_eq!(granted.amount, need(stated).at_cap(granted.cap));
         assert!(account.check(granted.amount).is_ok());
         Ok((granted.cap, granted.source))
@@ -236,18 +317,64 @@ mod tests {
 
     #[test]
     fn without_a_limit_nothing_is_capped_and_the_model_maximum_is_held() {
-        let granted =
-            Want { need: need(None), mode: Mode::Clamp }.grant(&Account::default()).unwrap();
+        let granted = want(Mode::Clamp, None).grant(&[]).unwrap();
         assert_eq!((granted.cap, granted.source), (4_096, CapSource::None));
-        let stated = Want { need: need(Some(9_999)), mode: Mode::Clamp };
-        let granted = stated.grant(&Account::default()).unwrap();
+        let granted = want(Mode::Clamp, Some(9_999)).grant(&[]).unwrap();
         assert_eq!((granted.cap, granted.source), (9_999, CapSource::Caller));
     }
 
     #[test]
     fn free_output_is_never_short_of_money() {
         let free = Need { fixed: Usd::ZERO, per_output_token: Usd::ZERO, ..need(None) };
-        let granted = Want { need: free, mode: Mode::Clamp }.grant(&account(0, 0)).unwrap();
+        let limited = [Limited { account: account(0, 0), mode: Mode::Clamp }];
+        let granted = Want { need: free, ..want(Mode::Clamp, None) }.grant(&limited).unwrap();
         assert_eq!((granted.amount, granted.cap), (Usd::ZERO, 4_096));
+    }
+
+    #[test]
+    fn expected_holds_what_is_likely_and_says_what_it_may_cost_more() {
+        let limited = [Limited { account: account(100_000, 0), mode: Mode::Expected }];
+        let likely = Want { likely_output: Some(100), ..want(Mode::Expected, Some(1_000)) };
+        let granted = likely.grant(&limited).unwrap();
+        let worst = need(Some(1_000)).at_cap(1_000);
+        assert_eq!(granted.amount, Usd::from_picos(250 + 100 * 10));
+        assert_eq!(granted.amount + granted.exposed, worst);
+        assert_eq!((granted.cap, granted.source), (1_000, CapSource::Caller));
+        let nothing_seen = want(Mode::Expected, None).grant(&limited).unwrap();
+        assert_eq!(nothing_seen.amount, Usd::from_picos(250 + 4_096 * 10));
+        assert_eq!(nothing_seen.source, CapSource::None);
+    }
+
+    #[test]
+    fn a_strict_account_above_holds_an_expected_run_to_its_worst_case() {
+        let own = Limited { account: account(100_000, 0), mode: Mode::Expected };
+        let above = Limited { account: account(6_000, 0), mode: Mode::Hard };
+        let granted = want(Mode::Expected, Some(1_000)).grant(&[own, above]).unwrap();
+        assert_eq!((granted.cap, granted.exposed), (500, Usd::ZERO));
+        assert_eq!(granted.source, CapSource::Budget);
+    }
+
+    #[test]
+    fn soft_passes_its_own_limit_and_not_its_parents() {
+        let own = Limited { account: account(10, 0), mode: Mode::Soft };
+        let granted = want(Mode::Soft, Some(1_000)).grant(&[own]).unwrap();
+        assert_eq!((granted.cap, granted.source), (1_000, CapSource::Caller));
+        let above = Limited { account: account(6_000, 0), mode: Mode::Clamp };
+        let refused = want(Mode::Soft, Some(1_000)).grant(&[own, above]);
+        assert!(matches!(refused, Err((1, Refusal::Exhausted(_)))), "{refused:?}");
+    }
+
+    #[test]
+    fn the_tightest_account_decides_and_is_named() {
+        let roomy = Limited { account: account(1_000_000, 0), mode: Mode::Clamp };
+        let tight = Limited { account: account(6_000, 0), mode: Mode::Clamp };
+        let granted = want(Mode::Clamp, Some(1_000)).grant(&[roomy, tight, roomy]).unwrap();
+        assert_eq!(granted.cap, 500);
+        let busy = Limited { account: account(2_000, 900), mode: Mode::Clamp };
+        let gone = Limited { account: account(100, 0), mode: Mode::Clamp };
+        let refused = want(Mode::Clamp, None).grant(&[busy, roomy, gone]);
+        assert!(matches!(refused, Err((2, Refusal::Exhausted(_)))), "waiting cannot help");
+        let refused = want(Mode::Clamp, None).grant(&[roomy, busy]);
+        assert!(matches!(refused, Err((1, Refusal::Contended(_)))));
     }
 }

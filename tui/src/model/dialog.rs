@@ -156,6 +156,7 @@ impl BudgetForm {
             pending: enforced.pending_usd(),
             unknown: enforced.unknown_usd,
             uncertain: enforced.uncertain_usd,
+            ..Account::default()
         };
         enforced.available_usd = account.available();
         after.level = account.level(Usd::ZERO);
@@ -175,7 +176,12 @@ impl BudgetForm {
 }
 
 /// The modes that the form offers.
-pub const MODES: [(Mode, &str); 2] = [(Mode::Clamp, "clamp"), (Mode::Hard, "hard")];
+pub const MODES: [(Mode, &str); 4] = [
+    (Mode::Clamp, "clamp"),
+    (Mode::Hard, "hard"),
+    (Mode::Expected, "expected"),
+    (Mode::Soft, "soft"),
+];
 
 /// A provider's circuit.
 #[derive(Clone, Debug)]

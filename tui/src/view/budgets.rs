@@ -194,6 +194,8 @@ pub(super) const fn mode(mode: Mode) -> &'static str {
     match mode {
         Mode::Clamp => "clamp",
         Mode::Hard => "hard",
+        Mode::Expected => "expected",
+        Mode::Soft => "soft",
     }
 }
 

@@ -1,13 +1,14 @@
 //! Who gets money: at once, after a wait in line, or not at all.
 
-use tollgate_shared::budget::{CapSource, HoldRequest, Refusal, RunState};
+use tollgate_shared::budget::{CapSource, Denied, HoldRequest, Owner, Refusal, RunState};
 use tollgate_shared::event::Refused;
-use tollgate_shared::id::{AttemptId, RunId};
+use tollgate_shared::id::AttemptId;
 use tollgate_shared::money::Usd;
 
+use super::line::{Place, Waiting};
 use super::{HoldReply, Writer};
-use crate::ledger::{Hold, HoldError, Order, Ticket, Told};
-use crate::store::{LastAttempt, NewAttempt, StoreError};
+use crate::ledger::{Hold, HoldError, Order, Patience, Ticket, Told};
+use crate::store::{LastAttempt, NewAttempt, Outage, StoreError};
 
 impl Writer {
     pub(super) fn hold(
@@ -15,7 +16,12 @@ impl Writer {
         mut order: Box<Order>,
         reply: HoldReply,
     ) -> Result<(), StoreError> {
-        if let Some(error) = self.forbids(&order) {
+        let open_holds = self.books.open_holds();
+        if self.outage.is_some() || self.space.is_low(open_holds) {
+            let outage = self.outage.unwrap_or(Outage::Full);
+            return self.refuse(&order, reply, HoldError::Outage(outage));
+        }
+        if let Err(error) = self.forbids(&order) {
             return self.refuse(&order, reply, error);
         }
         if order.first && order.body_hash.is_some() {
@@ -26,32 +32,36 @@ impl Writer {
             }
             self.active.insert(key);
         }
-        if self.parked.contains_key(&order.receipt.run_id) {
-            self.park(order, reply);
-            return Ok(());
-        }
-        self.try_hold(order, reply).map(drop)
+        let number = self.lines.arrive();
+        self.try_hold(Waiting { order, reply, number })
     }
 
-    /// Why this run may not spend at all.
-    pub(super) fn forbids(&mut self, order: &Order) -> Option<HoldError> {
+    /// Why this run may not spend at all, now or for a while.
+    pub(super) fn forbids(&mut self, order: &Order) -> Result<(), HoldError> {
         let run_id = &order.receipt.run_id;
         if let Some(known) = self.books.twin(run_id) {
-            return Some(HoldError::Twin { run_id: run_id.clone(), known: known.clone() });
+            return Err(HoldError::Twin { run_id: run_id.clone(), known: known.clone() });
         }
-        let limit =
-            self.books.run(run_id).map_or(self.policy.default_limit, |run| run.account.limit);
-        if limit.is_some()
-            && let Some(field) = &order.unbounded
-        {
-            return Some(HoldError::Unbounded(field.clone()));
+        if let Some(reason) = &self.policy.stopped.load_full() {
+            return Err(HoldError::Stopped(reason.to_string()));
         }
-        if limit.is_none() && self.policy.refuse_unbudgeted {
-            return Some(HoldError::Unbudgeted(run_id.clone()));
+        self.books.open_run(run_id, self.policy.default_limit, self.now);
+        let path = self.books.path(run_id, &order.receipt.agent);
+        let limit_of = |owner: &&Owner| self.books.account(owner).and_then(|one| one.limit);
+        let limited = path.iter().find(|owner| limit_of(owner).is_some());
+        if limited.is_none() && self.policy.refuse_unbudgeted {
+            return Err(HoldError::Unbudgeted(run_id.clone()));
         }
-        let run = self.books.open_run(run_id, self.policy.default_limit, self.now);
-        (run.state != RunState::Open)
-            .then(|| HoldError::State { run_id: run_id.clone(), state: run.state })
+        if let (Some(_), Some(field)) = (limited, &order.unbounded) {
+            return Err(HoldError::Unbounded(field.clone()));
+        }
+        let stopped = self
+            .books
+            .lineage(run_id)
+            .find(|run| !matches!(run.state, RunState::Open | RunState::Paused));
+        stopped.map_or(Ok(()), |run| {
+            Err(HoldError::State { run_id: run.id.clone(), state: run.state })
+        })
     }
 
     /// The attempt number this request goes on with, or what became of it before.
@@ -82,7 +92,7 @@ impl Writer {
         Ok(match last.as_ref().map(|last| last.state.as_str()) {
             None => Ok(1),
             Some("posted") => repeated("already_completed", "was already completed", last.as_ref()),
-            Some("unknown") => {
+            Some("unknown") if !order.retry_unknown => {
                 repeated("outcome_unknown", "ended with an unknown outcome", last.as_ref())
             }
             Some("pending") => repeated("request_in_progress", "is in progress", None),
@@ -90,41 +100,60 @@ impl Writer {
         })
     }
 
-    /// Gives money, parks, or refuses. Answers whether the order is done with.
-    pub(super) fn try_hold(
+    /// Gives money, puts in line, or refuses.
+    pub(super) fn try_hold(&mut self, waiting: Waiting) -> Result<(), StoreError> {
+        let receipt = &waiting.order.receipt;
+        let paused = self.books.lineage(&receipt.run_id).find(|run| run.state == RunState::Paused);
+        if let Some(run) = paused {
+            let place = Place::Run(run.id.clone());
+            self.lines.wait(place, waiting);
+            return Ok(());
+        }
+        if !self.lines.is_empty() {
+            let path = self.books.path(&receipt.run_id, &receipt.agent);
+            if let Some(place) = self.lines.ahead(&path, waiting.number) {
+                self.lines.wait(place, waiting);
+                return Ok(());
+            }
+        }
+        let request = demand(&waiting.order);
+        match self.books.hold(&request, self.now) {
+            Ok(granted) => self.grant(waiting, granted),
+            Err(Denied { owner, refusal: Refusal::Contended(_) }) => {
+                self.lines.wait(Place::Account(owner), waiting);
+                Ok(())
+            }
+            Err(Denied { owner, refusal }) => {
+                let error = HoldError::Refused { owner, refusal };
+                self.refuse(&waiting.order, waiting.reply, error)
+            }
+        }
+    }
+
+    /// Writes the hold down; the answer leaves when it is on disk.
+    fn grant(
         &mut self,
-        mut order: Box<Order>,
-        reply: HoldReply,
-    ) -> Result<bool, StoreError> {
-        let request = HoldRequest {
-            attempt_id: order.receipt.attempt_id.clone(),
-            run_id: order.receipt.run_id.clone(),
-            agent: order.receipt.agent.clone(),
-            need: order.need,
-            smallest: order.smallest,
-        };
-        let granted = match self.books.hold(&request, self.now) {
-            Ok(granted) => granted,
-            Err(Refusal::Contended(_)) => {
-                self.park(order, reply);
-                return Ok(false);
-            }
-            Err(refusal) => {
-                let run_id = request.run_id.clone();
-                self.refuse(&order, reply, HoldError::Refused { run_id, refusal })?;
-                return Ok(true);
-            }
-        };
+        waiting: Waiting,
+        granted: tollgate_shared::budget::Granted,
+    ) -> Result<(), StoreError> {
+        let Waiting { mut order, reply, .. } = waiting;
         let receipt = &mut order.receipt;
-        receipt.held_usd = granted.grant.amount;
-        receipt.cost_usd = granted.grant.amount;
-        receipt.cost.hold = granted.grant.amount;
+        let grant = granted.grant;
+        receipt.held_usd = grant.amount;
+        receipt.cost_usd = grant.amount;
+        receipt.cost.hold = grant.amount;
         receipt.usage.input_uncached = order.input_bound;
-        receipt.usage.output_visible = granted.grant.cap.saturating_mul(order.choices);
+        receipt.usage.output_visible = grant.cap.saturating_mul(order.choices);
         receipt.input_tokens = receipt.usage.input_tokens();
         receipt.output_tokens = receipt.usage.output_tokens();
-        receipt.cap_source = granted.grant.source;
-        receipt.cap = (granted.grant.source != CapSource::None).then_some(granted.grant.cap);
+        receipt.cap_source = grant.source;
+        receipt.cap = (grant.source != CapSource::None).then_some(grant.cap);
+        if !granted.past_limit.is_zero() {
+            receipt.flags.push("past_limit".into());
+            let alarm =
+                tollgate_shared::alert::of_soft(&receipt.run_id, granted.past_limit, self.now);
+            self.group.told.push(Told::Alarm(alarm));
+        }
         if granted.new_agent {
             self.store.insert_agent(&receipt.run_id, &receipt.agent)?;
         }
@@ -132,10 +161,16 @@ impl Writer {
             self.store.insert_card(&order.card.0, &order.card.1)?;
         }
         let body_hash = order.body_hash.as_deref().unwrap_or_default();
-        self.store.insert_attempt(&NewAttempt { draft: receipt, body_hash, at: self.now })?;
-        self.group.dirty.insert(request.run_id);
+        let exposed = grant.exposed;
+        self.store.insert_attempt(&NewAttempt {
+            draft: receipt,
+            body_hash,
+            exposed,
+            at: self.now,
+        })?;
+        self.group.dirty.extend(granted.touched);
         self.give(order, reply);
-        Ok(true)
+        Ok(())
     }
 
     /// The answer to a granted order leaves when the group is on disk.
@@ -146,9 +181,13 @@ impl Writer {
             Ticket::new(key, ledger.clone())
         });
         let hold = Hold::new(Box::new(order.receipt), ticket, ledger);
-        self.group.answers.push(Box::new(move |_| {
+        self.group.answers.push(Box::new(move |done| match done {
             // A caller that left drops the hold, which settles itself.
-            drop(reply.send(Ok(hold)));
+            Ok(_) => drop(reply.send(Ok(hold))),
+            Err(outage) => {
+                hold.forget();
+                drop(reply.send(Err(HoldError::Outage(outage))));
+            }
         }));
     }
 
@@ -161,8 +200,8 @@ impl Writer {
         let receipt = &order.receipt;
         let key = (receipt.run_id.clone(), receipt.request_id.clone());
         // A later attempt rides on its request's ticket, which ends the request, not this.
-        if marks(order) && !matches!(error, HoldError::Repeated { .. }) {
-            self.active.remove(&key);
+        if !matches!(error, HoldError::Repeated { .. }) {
+            self.forget_mark(order);
         }
         if let Some((code, needed)) = told_as(&error) {
             self.group.told.push(Told::Refused(Refused {
@@ -175,75 +214,117 @@ impl Writer {
                 hold_usd: needed.unwrap_or(order.smallest),
             }));
             // A refusal can show that nothing useful fits any more.
-            self.tell_crossing(&key.0);
-            self.group.dirty.insert(key.0);
+            let owner = Owner::Run(key.0);
+            let crossed = self.books.relevel(&owner);
+            self.tell_crossings(crossed.into_iter().collect());
+            self.group.dirty.insert(owner);
         }
         self.group.answers.push(Box::new(move |_| drop(reply.send(Err(error)))));
         Ok(())
     }
 
-    pub(super) fn park(&mut self, order: Box<Order>, reply: HoldReply) {
-        self.parked.entry(order.receipt.run_id.clone()).or_default().push_back((order, reply));
+    /// A request that is not worked on after all may be sent again.
+    pub(super) fn forget_mark(&mut self, order: &Order) {
+        if marks(order) {
+            let receipt = &order.receipt;
+            self.active.remove(&(receipt.run_id.clone(), receipt.request_id.clone()));
+        }
     }
 
-    /// Gives freed money to those who waited longest.
-    pub(super) fn serve_parked(&mut self) -> Result<(), StoreError> {
-        for run_id in std::mem::take(&mut self.group.freed) {
-            let Some(mut queue) = self.parked.remove(&run_id) else { continue };
-            while let Some((order, reply)) = queue.pop_front() {
-                if reply.is_closed() {
-                    if marks(&order) {
-                        let request_id = order.receipt.request_id.clone();
-                        self.active.remove(&(run_id.clone(), request_id));
-                    }
-                    continue;
-                }
-                // The run may have been frozen, paused or limited while they waited.
-                if let Some(error) = self.forbids(&order) {
-                    self.refuse(&order, reply, error)?;
-                    continue;
-                }
-                // Parked again, it stands alone in a new queue: put it back in front.
-                if !self.try_hold(order, reply)? {
-                    let again = self.parked.remove(&run_id).and_then(|mut one| one.pop_front());
-                    again.into_iter().for_each(|order| queue.push_front(order));
-                    break;
+    /// Asks those again who waited for what came free, those who came first before the others.
+    pub(super) fn serve_waiting(&mut self) -> Result<(), StoreError> {
+        let freed = std::mem::take(&mut self.group.freed);
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        for place in self.lines.places() {
+            if self.resumed(&place) {
+                for waiting in self.lines.take_all(&place) {
+                    self.ask_again(waiting)?;
                 }
             }
-            if !queue.is_empty() {
-                self.parked.insert(run_id, queue);
+        }
+        for owner in freed {
+            let place = Place::Account(owner);
+            while let Some(waiting) = self.lines.first(&place) {
+                let attempt_id = waiting.order.receipt.attempt_id.clone();
+                self.ask_again(waiting)?;
+                // Still the first in the same line: nobody behind it may overtake.
+                if self.lines.place_of(&attempt_id) == Some(&place) {
+                    break;
+                }
             }
         }
         Ok(())
     }
 
-    /// Refuses an order that still waits; one that was served meanwhile has its answer already.
+    /// The run may have been frozen, closed or limited while it waited, and its caller may be gone.
+    fn ask_again(&mut self, waiting: Waiting) -> Result<(), StoreError> {
+        if waiting.reply.is_closed() {
+            self.forget_mark(&waiting.order);
+            return Ok(());
+        }
+        match self.forbids(&waiting.order) {
+            Ok(()) => self.try_hold(waiting),
+            Err(error) => self.refuse(&waiting.order, waiting.reply, error),
+        }
+    }
+
+    /// Refuses an order that has waited long enough; one that was served has its answer already.
     pub(super) fn give_up(
         &mut self,
-        run_id: RunId,
         attempt_id: &AttemptId,
+        patience: Patience,
     ) -> Result<(), StoreError> {
-        let Some(queue) = self.parked.get_mut(&run_id) else { return Ok(()) };
-        let waits = |(order, _): &(Box<Order>, HoldReply)| order.receipt.attempt_id == *attempt_id;
-        let Some((order, reply)) = queue.iter().position(waits).and_then(|at| queue.remove(at))
-        else {
+        let waits_for_run = matches!(self.lines.place_of(attempt_id), Some(Place::Run(_)));
+        if waits_for_run && patience == Patience::Contention {
             return Ok(());
-        };
-        if queue.is_empty() {
-            self.parked.remove(&run_id);
         }
-        // Those behind it may fit where it did not.
-        self.group.freed.insert(run_id.clone());
-        let run = self.books.run(&run_id);
-        let account = run.map(|run| run.account).unwrap_or_default();
-        let needed = order.need.least(run.map(|run| run.mode).unwrap_or_default());
-        let error = match account.check(needed) {
-            Err(Refusal::Exhausted(shortfall)) => {
-                HoldError::Refused { run_id, refusal: Refusal::Exhausted(shortfall) }
+        let Some((place, waiting)) = self.lines.take(attempt_id) else { return Ok(()) };
+        let error = match &place {
+            Place::Run(run_id) => {
+                HoldError::State { run_id: run_id.clone(), state: RunState::Paused }
             }
-            _ => HoldError::Contended { run_id, shortfall: account.shortfall(needed) },
+            Place::Account(owner) => {
+                // Those behind it may fit where it did not.
+                self.group.freed.insert(owner.clone());
+                self.why_not(&waiting.order, owner)
+            }
         };
-        self.refuse(&order, reply, error)
+        self.refuse(&waiting.order, waiting.reply, error)
+    }
+
+    /// Why an order that waited got nothing: it may be that waiting no longer helps.
+    fn why_not(&self, order: &Order, owner: &Owner) -> HoldError {
+        match self.books.weigh(&demand(order)) {
+            Err(Denied {
+                owner,
+                refusal: refusal @ (Refusal::Exhausted(_) | Refusal::TooLarge(_)),
+            }) => HoldError::Refused { owner, refusal },
+            Err(Denied { owner, refusal: Refusal::Contended(shortfall) }) => {
+                HoldError::Contended { owner, shortfall }
+            }
+            // It fits, and somebody who came before it waits there.
+            Ok(grant) => {
+                let account = self.books.account(owner).copied().unwrap_or_default();
+                HoldError::Contended {
+                    owner: owner.clone(),
+                    shortfall: account.shortfall(grant.amount),
+                }
+            }
+        }
+    }
+}
+
+fn demand(order: &Order) -> HoldRequest {
+    let receipt = &order.receipt;
+    HoldRequest {
+        attempt_id: receipt.attempt_id.clone(),
+        run_id: receipt.run_id.clone(),
+        agent: receipt.agent.clone(),
+        model: receipt.model.clone(),
+        need: order.need,
+        smallest: order.smallest,
     }
 }
 
@@ -268,6 +349,7 @@ fn told_as(error: &HoldError) -> Option<(&'static str, Option<Usd>)> {
         }
         HoldError::Unbudgeted(_) => Some(("budget_required", None)),
         HoldError::State { state, .. } => Some((state.refusal_code(), None)),
+        HoldError::Outage(Outage::Full) => Some(("storage_low", None)),
         _ => None,
     }
 }

@@ -1,0 +1,202 @@
+//! How attempts end: settled by their flight, or resolved when more is known.
+
+use tokio::sync::oneshot;
+use tollgate_shared::budget::{Outcome, Settled};
+use tollgate_shared::receipt::{Receipt, Status};
+use tollgate_shared::usage::{CostIs, UsageSource};
+
+use super::{Owed, Writer};
+use crate::ledger::{ChangeError, Ending, Resolve, Told};
+use crate::store::{Lost, StoreError};
+
+impl Writer {
+    /// Ends an attempt. The settlement is kept until the group is on disk.
+    pub(super) fn settle(&mut self, mut owed: Owed) -> Result<(), StoreError> {
+        let mut receipt = owed.draft.clone();
+        let written = self.write_settlement(&mut receipt, &owed.ending);
+        owed.receipt = Some(receipt);
+        self.group.settled.push(owed);
+        written
+    }
+
+    fn write_settlement(
+        &mut self,
+        receipt: &mut Receipt,
+        ending: &Ending,
+    ) -> Result<(), StoreError> {
+        let outcome = beyond_bound(receipt, ending);
+        let Ok(settled) = self.books.settle(&receipt.attempt_id, outcome, self.now) else {
+            return self.settle_late(receipt, ending);
+        };
+        let state = match outcome {
+            Outcome::Posted { .. } => "posted",
+            Outcome::Voided => "voided",
+            Outcome::Unknown => "unknown",
+        };
+        write_ending(receipt, ending);
+        receipt.cost_usd = settled.charged;
+        if ending.usage_source == UsageSource::Reported {
+            let tokens = ending.usage.output_tokens();
+            self.books.note_output(&receipt.run_id, &receipt.model, tokens);
+        }
+        flag_violation(receipt, &settled);
+        if ending.status.is_some() {
+            self.seal(receipt)?;
+            self.store.settle_attempt(receipt, state, self.now)?;
+        } else {
+            self.store.delete_attempt(receipt)?;
+        }
+        self.moved(settled);
+        Ok(())
+    }
+
+    /// An attempt whose hold was swept, and that ended after all: what it says is evidence.
+    fn settle_late(&mut self, receipt: &mut Receipt, ending: &Ending) -> Result<(), StoreError> {
+        let corrupt = || StoreError::Corrupt(format!("attempt {} has no hold", receipt.attempt_id));
+        let lost = self.store.lost(&receipt.attempt_id)?.ok_or_else(corrupt)?;
+        let cost = match ending.outcome {
+            Outcome::Posted { cost, .. } => cost,
+            Outcome::Voided => tollgate_shared::money::Usd::ZERO,
+            // Nothing new.
+            Outcome::Unknown => {
+                *receipt = lost.receipt;
+                return Ok(());
+            }
+        };
+        let resolve = Resolve {
+            attempt_id: receipt.attempt_id.clone(),
+            voided: ending.outcome == Outcome::Voided,
+            cost,
+            evidence: "it ended after its hold was swept".into(),
+            usage: Some((ending.usage, ending.cost)),
+        };
+        *receipt = self.correct(lost, &resolve)?;
+        Ok(())
+    }
+
+    /// An operator, or the end of patience, says what an unknown attempt has cost.
+    pub(super) fn resolve(
+        &mut self,
+        resolve: &Resolve,
+        reply: oneshot::Sender<Result<Receipt, ChangeError>>,
+    ) -> Result<(), StoreError> {
+        let Some(lost) = self.store.lost(&resolve.attempt_id)? else {
+            let error = ChangeError::NotUnknown(resolve.attempt_id.clone());
+            self.group.answers.push(Box::new(move |_| drop(reply.send(Err(error)))));
+            return Ok(());
+        };
+        let run_id = lost.receipt.run_id.clone();
+        let before = lost.receipt.held_usd.to_string();
+        let receipt = self.correct(lost, resolve)?;
+        self.store.insert_audit(&crate::store::AuditRow {
+            at: self.now,
+            action: "resolve",
+            subject: run_id.as_str(),
+            before: Some(before),
+            after: Some(resolve.cost.to_string()),
+            note: Some(&resolve.evidence),
+        })?;
+        self.group.answers.push(Box::new(move |done| {
+            drop(reply.send(done.map(|_| receipt).map_err(ChangeError::Outage)));
+        }));
+        Ok(())
+    }
+
+    /// Writes a correction: the difference between what was held and what it has cost.
+    pub(super) fn correct(&mut self, lost: Lost, resolve: &Resolve) -> Result<Receipt, StoreError> {
+        let Lost { receipt: original, unresolved } = lost;
+        let settled = self.books.resolve(unresolved, resolve.cost, self.now);
+        let (usage, cost) = resolve.usage.unwrap_or_default();
+        let mut receipt = Receipt {
+            status: Status::Correction,
+            corrects: Some(original.seq),
+            evidence: Some(resolve.evidence.clone()),
+            cost_usd: resolve.cost - settled.held,
+            usage,
+            input_tokens: usage.input_tokens(),
+            output_tokens: usage.output_tokens(),
+            usage_source: UsageSource::Reported,
+            cost_is: CostIs::Exact,
+            cost,
+            error: None,
+            flags: Vec::new(),
+            ..original.clone()
+        };
+        flag_violation(&mut receipt, &settled);
+        self.seal(&mut receipt)?;
+        let state = if resolve.voided { "voided" } else { "posted" };
+        self.store.resolve_attempt(&original, state, resolve.cost)?;
+        self.moved(settled);
+        Ok(receipt)
+    }
+
+    /// Puts a receipt at the end of its run's chain.
+    fn seal(&mut self, receipt: &mut Receipt) -> Result<(), StoreError> {
+        let corrupt = |why: String| StoreError::Corrupt(why);
+        let run = self
+            .books
+            .run_mut(&receipt.run_id)
+            .ok_or_else(|| corrupt(format!("run {} has no page", receipt.run_id)))?;
+        receipt.timestamp = self.now;
+        receipt.seq = run.seq + 1;
+        receipt.prev.clone_from(&run.head);
+        let line = receipt.seal().map_err(|error| corrupt(format!("receipt: {error}")))?;
+        let is_new = receipt.attempt == 1 && receipt.status != Status::Correction;
+        run.requests += u64::from(is_new);
+        run.seq = receipt.seq;
+        run.head.clone_from(&receipt.hash);
+        self.store.insert_receipt(receipt, &line)?;
+        self.group.told.push(Told::Receipt(Box::new(receipt.clone()), line.into()));
+        Ok(())
+    }
+
+    /// Money moved: accounts are written, those who wait are looked at, thresholds are told.
+    fn moved(&mut self, settled: Settled) {
+        self.group.dirty.extend(settled.touched.iter().cloned());
+        self.group.freed.extend(settled.touched);
+        self.tell_crossings(settled.crossed);
+    }
+}
+
+fn flag_violation(receipt: &mut Receipt, settled: &Settled) {
+    if !settled.violation {
+        return;
+    }
+    receipt.flags.push("bound_violation".into());
+    tracing::error!(run.id = %receipt.run_id, provider.name = %receipt.provider,
+        charged = %settled.charged, held = %settled.held,
+        input_tokens = receipt.input_tokens, output_tokens = receipt.output_tokens,
+        "a provider went beyond what was held: the run is frozen");
+}
+
+/// The outcome, marked where the provider reports more than the attempt's bound: the draft's
+/// usage is the most that the cap and the window allow.
+fn beyond_bound(draft: &Receipt, ending: &Ending) -> Outcome {
+    let beyond = ending.usage_source == UsageSource::Reported
+        && draft.cap.is_some()
+        && (ending.usage.output_tokens() > draft.output_tokens
+            || ending.usage.input_tokens() > draft.input_tokens);
+    match ending.outcome {
+        Outcome::Posted { cost, uncertain, .. } => {
+            Outcome::Posted { cost, uncertain, beyond_bound: beyond }
+        }
+        other => other,
+    }
+}
+
+fn write_ending(receipt: &mut Receipt, ending: &Ending) {
+    receipt.status = ending.status.unwrap_or(receipt.status);
+    receipt.usage = ending.usage;
+    receipt.input_tokens = ending.usage.input_tokens();
+    receipt.output_tokens = ending.usage.output_tokens();
+    receipt.usage_source = ending.usage_source;
+    receipt.cost_is = ending.cost_is;
+    receipt.cost = ending.cost;
+    receipt.latency_ms = ending.latency_ms;
+    receipt.ttft_ms = ending.ttft_ms;
+    receipt.error.clone_from(&ending.error);
+    receipt.flags.extend(ending.flags.iter().cloned());
+    if let Outcome::Posted { uncertain, .. } = ending.outcome {
+        receipt.uncertain_usd = uncertain;
+    }
+}

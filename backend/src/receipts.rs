@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tollgate_shared::id::RunId;
+use tollgate_shared::receipt::Receipt;
 
 use crate::clock;
 use crate::store::{Page, Reader, StoreError};
@@ -38,6 +39,9 @@ pub struct ReceiptFiles {
     quarantine: PathBuf,
     reader: Arc<Reader>,
     lengths: HashMap<RunId, u64>,
+    /// Lines of files that were completed from the ledger, which may be ahead of what is told:
+    /// those lines come once more, and are in the file already.
+    ahead: HashMap<RunId, u64>,
     behind: BTreeMap<RunId, String>,
 }
 
@@ -49,6 +53,7 @@ impl ReceiptFiles {
             quarantine: data_dir.join("quarantine"),
             reader,
             lengths: HashMap::new(),
+            ahead: HashMap::new(),
             behind: BTreeMap::new(),
         }
     }
@@ -56,6 +61,10 @@ impl ReceiptFiles {
     /// Appends a run's newest lines. On failure the run is behind until [`Self::catch_up`].
     pub fn append(&mut self, run_id: &RunId, lines: &[Arc<str>]) {
         if self.behind.contains_key(run_id) {
+            return;
+        }
+        let lines = self.beyond(run_id, lines);
+        if lines.is_empty() {
             return;
         }
         if let Err(error) = self.try_append(run_id, lines) {
@@ -83,6 +92,7 @@ impl ReceiptFiles {
     /// Makes a run's file equal to the ledger: completes it, or puts it right. Answers its length.
     pub fn complete(&mut self, run_id: &RunId) -> Result<u64, FileError> {
         let lines = self.reader.lines(run_id, Page::default())?;
+        self.ahead.insert(run_id.clone(), lines.len() as u64);
         let mut wanted = String::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
         for line in lines {
             wanted.push_str(&line);
@@ -123,6 +133,18 @@ impl ReceiptFiles {
             self.lengths.insert(run_id.clone(), length);
         }
         ends.is_some()
+    }
+
+    /// The lines that a completed file does not have yet.
+    fn beyond<'a>(&mut self, run_id: &RunId, lines: &'a [Arc<str>]) -> &'a [Arc<str>] {
+        let Some(known) = self.ahead.get(run_id).copied() else { return lines };
+        let seq = |line: &str| serde_json::from_str::<Receipt>(line).map(|receipt| receipt.seq);
+        let written = lines.iter().take_while(|line| seq(line).is_ok_and(|seq| seq <= known));
+        let fresh = lines.get(written.count()..).unwrap_or_default();
+        if !fresh.is_empty() {
+            self.ahead.remove(run_id);
+        }
+        fresh
     }
 
     fn try_append(&mut self, run_id: &RunId, lines: &[Arc<str>]) -> Result<(), FileError> {

@@ -26,16 +26,21 @@ use std::path::PathBuf;
 
 pub mod chance;
 pub mod crowd;
+pub mod cut;
 pub mod evidence;
 pub mod halt;
 pub mod kill;
 pub mod load;
 pub mod oracle;
+pub mod points;
 pub mod proxy;
+pub mod record;
 pub mod referee;
 pub mod relay;
 pub mod scene;
+pub mod shim;
 pub mod torn;
+pub mod volume;
 
 /// What every fault is run with.
 #[derive(Clone, Debug)]

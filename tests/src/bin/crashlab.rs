@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tollgate_tests::lab::{Options, Report, crowd, halt, kill, proxy, torn};
+use tollgate_tests::lab::{Options, Report, crowd, cut, halt, kill, points, proxy, record, torn};
 
 #[derive(Debug, Parser)]
 #[command(name = "crashlab", about = "Breaks a backend and judges what is left by the bill")]
@@ -22,6 +22,9 @@ struct Cli {
     /// Where chance begins.
     #[arg(long, global = true, default_value_t = 1)]
     seed: u64,
+    /// The document whose table gets the figures.
+    #[arg(long, global = true)]
+    record: Option<PathBuf>,
     /// The backend's program, where it is not beside this one.
     #[arg(long, global = true)]
     program: Option<PathBuf>,
@@ -41,6 +44,15 @@ enum Fault {
     Halt,
     /// The wire to the provider in trouble at every byte.
     Proxy,
+    /// kill -9 before, inside and after every storage call of every story of up to three
+    /// operations. A cycle is a story.
+    Points,
+    /// Power cuts under load, of both kinds in turn: unsynced data lost, metadata kept.
+    Cut,
+    /// Negative control: the same without syncs must show losses.
+    CutNosync,
+    /// Negative control: the same under `--durability process` must show losses.
+    CutProcess,
 }
 
 impl Fault {
@@ -53,6 +65,10 @@ impl Fault {
             Self::Crowd => ("crowd", 100),
             Self::Halt => ("halt", 500),
             Self::Proxy => ("proxy", 20_000),
+            Self::Points => ("points", 258),
+            Self::Cut => ("cut", 400),
+            Self::CutNosync => ("cut-nosync", 20),
+            Self::CutProcess => ("cut-process", 20),
         }
     }
 
@@ -65,6 +81,10 @@ impl Fault {
             Self::Crowd => crowd::Crowd::new(options, CROWD).run().await,
             Self::Halt => halt::Halt::new(options).run().await,
             Self::Proxy => proxy::Proxy::new(options).run().await,
+            Self::Points => points::Points::new(options, 3).run().await,
+            Self::Cut => cut::Cut::new(options, cut::Control::None).run().await,
+            Self::CutNosync => cut::Cut::new(options, cut::Control::NoSync).run().await,
+            Self::CutProcess => cut::Cut::new(options, cut::Control::Process).run().await,
         }
     }
 }
@@ -84,6 +104,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     let options = Options { program, cycles, seed: cli.seed, tells_progress: true };
     let report = cli.fault.run(options).await?;
     println!("{report}");
+    if let Some(document) = cli.record {
+        record::figures(&document, name, cli.seed, &report)?;
+    }
     if report.is_clean() {
         return Ok(ExitCode::SUCCESS);
     }

@@ -134,7 +134,15 @@ pub fn provider(seed: u64) -> simulate::Config {
 
 /// Flags under which the load makes sense: what hangs is given up within the story.
 pub fn flags() -> Vec<String> {
-    ["--deadline-s", "2", "--contention-wait-ms", "200"].map(str::to_owned).into()
+    short_flags(2, 200)
+}
+
+/// Flags for stories in which nothing takes long: no attempt, no wait for money.
+pub fn short_flags(deadline_s: u64, contention_wait_ms: u64) -> Vec<String> {
+    let waits = ["--contention-wait-ms", "--pause-wait-ms"];
+    let waits = waits.map(|flag| [flag.to_owned(), contention_wait_ms.to_string()]).into_iter();
+    let deadline = ["--deadline-s".to_owned(), deadline_s.to_string()];
+    deadline.into_iter().chain(waits.flatten()).collect()
 }
 
 /// Registers two ways to the provider for every run.

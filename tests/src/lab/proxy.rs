@@ -16,6 +16,7 @@ use anyhow::ensure;
 use tollgate_backend::simulate;
 
 use crate::lab::chance::Chance;
+use crate::lab::load;
 use crate::lab::oracle::Saw;
 use crate::lab::relay::{Relay, Trouble, Way};
 use crate::lab::scene::{Ask, Scene};
@@ -47,7 +48,7 @@ impl Proxy {
         let mut report = Report::default();
         let provider = simulate::Config { seed: self.options.seed, ..Default::default() };
         let mut scene = Scene::open(&self.options.program, provider).await?;
-        scene.flags = ["--deadline-s", "1", "--contention-wait-ms", "0"].map(str::to_owned).into();
+        scene.flags = load::short_flags(1, 0);
         scene.start().await?;
         let relay = Relay::start(scene.provider.address()).await?;
         scene.register_at("wire", 1, &relay.url()).await?;

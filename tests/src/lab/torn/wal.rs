@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use tollgate_backend::simulate;
 
 use super::{copy, spread};
+use crate::lab::load;
 use crate::lab::oracle::Truth;
 use crate::lab::scene::{Ask, Scene};
 use crate::lab::{Options, Report};
@@ -84,7 +85,7 @@ impl Left {
 /// Spends a little, lets one request hang and be given up, and kills.
 pub(super) async fn leave(program: &Path) -> anyhow::Result<Left> {
     let mut scene = Scene::open(program, simulate::Config::default()).await?;
-    scene.flags = ["--deadline-s", "1", "--contention-wait-ms", "0"].map(str::to_owned).into();
+    scene.flags = load::short_flags(1, 0);
     scene.start().await?;
     scene.register("wal", 1).await?;
     scene.limit("wal", "5".parse()?, "clamp").await?;

@@ -12,6 +12,7 @@ use crate::lab::oracle::{self, Truth, Verdict};
 use crate::lab::referee;
 use crate::lab::scene::{Ask, Scene};
 use crate::lab::shim::{self, Call, Deed, Moment, Plan, Shim, Switch};
+use crate::lab::volume::NO_RESERVE;
 
 /// Something that moves the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,8 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) async fn open(program: &Path) -> anyhow::Result<Self> {
-        let scene = Scene::open(program, simulate::Config::default()).await?;
+        let mut scene = Scene::open(program, simulate::Config::default()).await?;
+        scene.flags = NO_RESERVE.map(str::to_owned).into();
         let switch = Switch::off(scene.beside("switch"))?;
         Ok(Self { scene, switch, limit: Usd::ZERO, asked_limit: None, asked: 0, branch: (0, 0) })
     }

@@ -12,8 +12,6 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use tollgate_shared::money::Usd;
 
-use crate::ledger::{Reserve, UNKNOWN_TTL};
-
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
@@ -55,6 +53,20 @@ pub enum Unbudgeted {
     Admit,
     /// Its requests are refused.
     Refuse,
+}
+
+/// How much room is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reserve {
+    /// Below so many free bytes no new money is given; 0 never looks.
+    pub low_water: u64,
+    /// Bytes of the ballast file; 0 for none.
+    pub ballast: u64,
+}
+
+impl Reserve {
+    /// Nothing is reserved: for backends that live as long as a test.
+    pub const NONE: Self = Self { low_water: 0, ballast: 0 };
 }
 
 /// Flags of `tollgated serve`. Each has an environment variable and a key of the same name in
@@ -173,6 +185,8 @@ pub struct Config {
     pub reserve: Reserve,
     /// How long an attempt may take.
     pub deadline: Duration,
+    /// How often the books are audited while they serve.
+    pub audit_every: Duration,
 }
 
 impl Config {
@@ -220,6 +234,7 @@ impl Config {
             unknown_ttl: Duration::from_secs(ttl_h * 3_600),
             reserve: Reserve { low_water: low_water << 20, ballast: ballast << 20 },
             deadline: Duration::from_secs(deadline_s),
+            audit_every: AUDIT_EVERY,
         })
     }
 
@@ -240,6 +255,7 @@ impl Config {
             unknown_ttl: UNKNOWN_TTL,
             reserve: Reserve::NONE,
             deadline: Duration::from_secs(DEADLINE_MAX_S),
+            audit_every: AUDIT_EVERY,
         }
     }
 }
@@ -268,8 +284,14 @@ fn limit(text: &str) -> anyhow::Result<Usd> {
     Ok(amount)
 }
 
+/// How often the books are audited: twice within the minute in which a fault must be found.
+const AUDIT_EVERY: Duration = Duration::from_secs(30);
+
 /// Longest an attempt may take, in seconds: what the SDKs of all three dialects wait by default.
 pub const DEADLINE_MAX_S: u64 = 600;
+
+/// How long an unknown outcome waits for evidence by default.
+pub const UNKNOWN_TTL: Duration = Duration::from_secs(24 * 3_600);
 
 /// Longest an unknown outcome may wait for evidence, in hours: a year.
 const UNKNOWN_TTL_MAX_H: u64 = 8_784;

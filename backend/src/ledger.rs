@@ -18,27 +18,26 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 use tollgate_shared::alert::Alert;
-use tollgate_shared::budget::{
-    Books, BudgetChange, BudgetError, Crossing, Owner, Purse, Refusal, Run, RunState, Shortfall,
-    StateChange,
-};
+use tollgate_shared::budget::{Books, BudgetChange, Crossing, Run};
 use tollgate_shared::event::Refused;
 use tollgate_shared::id::{AttemptId, RequestId, RunId};
 use tollgate_shared::money::Usd;
-use tollgate_shared::price::Cost;
 use tollgate_shared::receipt::Receipt;
 use tollgate_shared::time::Timestamp;
-use tollgate_shared::usage::Usage;
 
-use crate::store::{Outage, Store, StoreError};
+use crate::config::{Reserve, UNKNOWN_TTL};
+use crate::store::{Store, StoreError};
 
+mod change;
+mod error;
 mod hold;
 mod mark;
 mod space;
 mod writer;
 
+pub use change::{Change, Resolve, StateStep};
+pub use error::{ChangeError, HoldError};
 pub use hold::{Ending, Hold, Order, Settlement, Ticket};
-pub use space::Reserve;
 use writer::Writer;
 
 /// A way to the ledger; cheap to clone.
@@ -67,148 +66,6 @@ pub enum Told {
     Alarm(Alert),
     /// It no longer holds.
     Calm(&'static str),
-}
-
-/// Why an attempt gets no money.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HoldError {
-    /// The account says no.
-    #[error("{owner} has no budget left for this request")]
-    Refused {
-        /// Whose account.
-        owner: Owner,
-        /// The figures.
-        refusal: Refusal,
-    },
-    /// Others hold the money and gave none back in time.
-    #[error("{owner} has its money in flight; try again")]
-    Contended {
-        /// Whose account.
-        owner: Owner,
-        /// The figures.
-        shortfall: Shortfall,
-    },
-    /// The request has no upper bound, and its run has a limit.
-    #[error("`payload.{0}` can cost any amount: a run with a limit cannot send it")]
-    Unbounded(String),
-    /// Runs without a budget are refused here.
-    #[error("run `{0}` has no budget, and runs without one are refused here")]
-    Unbudgeted(RunId),
-    /// The run's state forbids spending.
-    #[error("run `{run_id}` is {}; an operator must act", format!("{state:?}").to_lowercase())]
-    State {
-        /// Which run.
-        run_id: RunId,
-        /// What it is.
-        state: RunState,
-    },
-    /// Another run has this name in other letters' case.
-    #[error("run `{run_id}` would share its receipt file with `{known}` on some systems")]
-    Twin {
-        /// The name asked for.
-        run_id: RunId,
-        /// The name that is taken.
-        known: RunId,
-    },
-    /// This request was seen before.
-    #[error("request_id `{request_id}` {what} in run `{run_id}`; send a new id, or none")]
-    Repeated {
-        /// Which run.
-        run_id: RunId,
-        /// Which request.
-        request_id: RequestId,
-        /// Stable code.
-        code: &'static str,
-        /// What became of it, in words.
-        what: &'static str,
-        /// What the run was charged for it.
-        charged: Usd,
-    },
-    /// Too many requests wait for the ledger.
-    #[error("the ledger's queue is full")]
-    Overloaded,
-    /// The ledger cannot commit for now.
-    #[error("no new money: {0}")]
-    Outage(Outage),
-    /// An audit found that the books do not add up.
-    #[error("no new money until an operator has looked: {0}")]
-    Stopped(String),
-    /// The ledger cannot commit.
-    #[error("the ledger cannot commit")]
-    Unavailable,
-}
-
-/// Why a budget is not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// The rules say no.
-    #[error(transparent)]
-    Budget(#[from] BudgetError),
-    /// Another run has this name in other letters' case.
-    #[error("run `{run_id}` would share its receipt file with `{known}` on some systems")]
-    Twin {
-        /// The name asked for.
-        run_id: RunId,
-        /// The name that is taken.
-        known: RunId,
-    },
-    /// No attempt of this name has an unknown outcome.
-    #[error("no attempt `{0}` has an unknown outcome: it was resolved before, or never was one")]
-    NotUnknown(AttemptId),
-    /// The ledger cannot commit for now.
-    #[error("nothing was changed: {0}")]
-    Outage(Outage),
-    /// The ledger cannot commit.
-    #[error("the ledger cannot commit")]
-    Unavailable,
-}
-
-/// What a change left behind, on disk.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// A run's page.
-    Run(Box<Run>),
-    /// An account beside the runs.
-    Purse(Purse),
-}
-
-impl Change {
-    fn of(books: &Books, owner: &Owner) -> Self {
-        match owner {
-            Owner::Run(run_id) => books
-                .run(run_id)
-                .map_or_else(|| Self::Purse(Purse::default()), |run| Self::Run(run.clone().into())),
-            _ => Self::Purse(books.purse(owner).cloned().unwrap_or_default()),
-        }
-    }
-}
-
-/// A step of a run's state.
-#[derive(Clone, Debug)]
-pub struct StateStep {
-    /// Which run.
-    pub run_id: RunId,
-    /// Which step.
-    pub change: StateChange,
-    /// Why.
-    pub note: Option<String>,
-    /// Only if the run is still at this version.
-    pub if_version: Option<u64>,
-}
-
-/// What became of an unknown attempt.
-#[derive(Clone, Debug)]
-pub struct Resolve {
-    /// Which attempt.
-    pub attempt_id: AttemptId,
-    /// Whether it was not billed at all.
-    pub voided: bool,
-    /// What it has cost.
-    pub cost: Usd,
-    /// How that is known.
-    pub evidence: String,
-    /// The counts and parts of the bill, where they are known.
-    pub usage: Option<(Usage, Cost)>,
 }
 
 /// What a request waited for long enough.
@@ -440,9 +297,6 @@ pub const QUEUE_MAX: usize = 16_384;
 
 /// How long a hold may be pending: twice the longest deadline, and a little.
 pub const HOLD_TIMEOUT: Duration = Duration::from_secs(1_260);
-
-/// How long an unknown outcome waits for evidence.
-pub const UNKNOWN_TTL: Duration = Duration::from_secs(24 * 3_600);
 
 /// How often holds and unknowns are looked at, and a new day is noticed when nothing else happens.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

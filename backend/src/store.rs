@@ -7,9 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use tollgate_shared::budget::{Account, Books, OpenHold, Owner, Purse, Run, Unresolved};
-use tollgate_shared::id::{AgentName, AttemptId, PriceId, RequestId, RunId};
+use rusqlite::{Connection, OpenFlags, params};
+use tollgate_shared::budget::{Books, Owner, Purse, Run};
+use tollgate_shared::id::{AgentName, PriceId, RunId};
 use tollgate_shared::money::Usd;
 use tollgate_shared::price::PriceCard;
 use tollgate_shared::receipt::Receipt;
@@ -17,122 +17,26 @@ use tollgate_shared::time::Timestamp;
 
 use crate::config::Durability;
 
+mod attempts;
 mod audit;
+mod error;
 mod migrate;
 mod reader;
+mod restore;
 mod rows;
 
-pub use audit::{AttemptRow, Held, PurseRow, ReceiptRow, RunRow, Snapshot, Sums};
+pub use attempts::{LastAttempt, Lost, NewAttempt, Orphan};
+pub use audit::{
+    AttemptRow, AuditEntry, Held, PurseRow, ReceiptRow, RunRow, Snapshot, Sums, copy_into,
+};
+pub use error::{Outage, StoreError};
 pub use reader::{Page, Reader};
-
-/// Why rows could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// SQLite said no.
-    #[error("the ledger database failed: {0}")]
-    Sqlite(rusqlite::Error),
-    /// The file was written by a newer program.
-    #[error("the ledger is of version {found}, this program knows {known}; nothing was touched")]
-    Newer {
-        /// What the file says.
-        found: i64,
-        /// What this program reads and writes.
-        known: i64,
-    },
-    /// A row does not hold what it must.
-    #[error("the ledger holds a value that cannot be: {0}")]
-    Corrupt(String),
-    /// A group could not be written, and may be written again: the disk is full, or a stranger
-    /// holds the database.
-    #[error("the ledger cannot write for now: {0}")]
-    Outage(Outage),
-    /// An amount does not fit its column.
-    #[error("`{0}` USD does not fit the ledger's columns")]
-    TooLarge(Usd),
-}
-
-/// What stands in the way of a group, and passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Outage {
-    /// No room, or a quota or limit of the file.
-    #[error("the disk is full")]
-    Full,
-    /// Another program holds the database.
-    #[error("another program holds the database")]
-    Locked,
-}
-
-impl From<rusqlite::Error> for StoreError {
-    /// A write that found no room has changed nothing and may be tried again. A sync that failed
-    /// may not: the system can have dropped what it did not write.
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ffi;
-        let Some(code) = error.sqlite_error() else { return Self::Sqlite(error) };
-        match code.extended_code {
-            ffi::SQLITE_FULL
-            | ffi::SQLITE_IOERR_WRITE
-            | ffi::SQLITE_IOERR_TRUNCATE
-            | ffi::SQLITE_IOERR_SHMSIZE => Self::Outage(Outage::Full),
-            extended if extended & 0xff == ffi::SQLITE_BUSY => Self::Outage(Outage::Locked),
-            extended if matches!(extended & 0xff, ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB) => {
-                Self::Corrupt(error.to_string())
-            }
-            _ => Self::Sqlite(error),
-        }
-    }
-}
 
 /// The writing connection.
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
     path: PathBuf,
-}
-
-/// An attempt that was held and not settled when the process ended.
-#[derive(Debug)]
-pub struct Orphan {
-    /// The receipt it gets now.
-    pub receipt: Receipt,
-    /// What was held.
-    pub hold: OpenHold,
-    /// When it was held.
-    pub at: Timestamp,
-}
-
-/// An attempt whose bill is not known, with its receipt.
-#[derive(Debug)]
-pub struct Lost {
-    /// Its receipt.
-    pub receipt: Receipt,
-    /// What is held, and since when.
-    pub unresolved: Unresolved,
-}
-
-/// What became of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastAttempt {
-    /// Its number.
-    pub attempt: u32,
-    /// `pending`, `posted`, `voided` or `unknown`.
-    pub state: String,
-    /// Fingerprint of the request's body.
-    pub body_hash: String,
-    /// What the run was charged.
-    pub charged: Usd,
-}
-
-/// A new row of `attempts`.
-#[derive(Debug)]
-pub struct NewAttempt<'a> {
-    /// The receipt it would get if nothing more were heard of it.
-    pub draft: &'a Receipt,
-    /// Fingerprint of the request's body.
-    pub body_hash: &'a str,
-    /// The most it can cost above what is held.
-    pub exposed: Usd,
-    /// When it was held.
-    pub at: Timestamp,
 }
 
 /// A change by an operator, for `audit`.
@@ -232,82 +136,6 @@ impl Store {
         Ok(books)
     }
 
-    /// Attempts that were held and not settled.
-    pub fn orphans(&self) -> Result<Vec<Orphan>, StoreError> {
-        self.orphans_before(Timestamp::from_micros(i64::MAX))
-    }
-
-    /// Those of them that were held before a moment.
-    pub fn orphans_before(&self, at: Timestamp) -> Result<Vec<Orphan>, StoreError> {
-        let sql = "SELECT draft, held, exposed, created_us FROM attempts WHERE state = 'pending' \
-                   AND created_us < ? ORDER BY attempt_id";
-        let mut statement = self.db.prepare_cached(sql)?;
-        let mut rows = statement.query([at.micros()])?;
-        let mut orphans = Vec::new();
-        while let Some(row) = rows.next()? {
-            let receipt = receipt_of(row.get_ref(0)?.as_str().map_err(not_text)?)?;
-            let hold = OpenHold {
-                run_id: receipt.run_id.clone(),
-                agent: receipt.agent.clone(),
-                amount: Usd::from_column(row.get(1)?),
-                exposed: Usd::from_column(row.get(2)?),
-            };
-            orphans.push(Orphan { receipt, hold, at: Timestamp::from_micros(row.get(3)?) });
-        }
-        Ok(orphans)
-    }
-
-    /// An attempt whose bill is not known; `None` where it is known or there is no such attempt.
-    pub fn lost(&self, attempt_id: &AttemptId) -> Result<Option<Lost>, StoreError> {
-        let sql = "SELECT line, held, exposed, settled_us FROM attempts JOIN receipts \
-                   USING (run_id, seq) WHERE state = 'unknown' AND attempt_id = ?";
-        let mut statement = self.db.prepare_cached(sql)?;
-        let mut rows = statement.query([attempt_id.as_str()])?;
-        rows.next()?.map(lost_of).transpose()
-    }
-
-    /// Attempts whose bill has not been known since before a moment, oldest first.
-    pub fn lost_before(&self, at: Timestamp, most: u32) -> Result<Vec<Lost>, StoreError> {
-        let sql = "SELECT line, held, exposed, settled_us FROM attempts JOIN receipts \
-                   USING (run_id, seq) WHERE state = 'unknown' AND settled_us < ? \
-                   ORDER BY attempt_id LIMIT ?";
-        let mut statement = self.db.prepare_cached(sql)?;
-        let mut rows = statement.query(params![at.micros(), most])?;
-        let mut lost = Vec::new();
-        while let Some(row) = rows.next()? {
-            lost.push(lost_of(row)?);
-        }
-        Ok(lost)
-    }
-
-    /// What attempts of some runs were charged since a moment, of one agent or of all.
-    pub fn charged_since(
-        &self,
-        runs: &[RunId],
-        agent: Option<&AgentName>,
-        since: Timestamp,
-    ) -> Result<Account, StoreError> {
-        let sql = "SELECT state, held, charged, uncertain, exposed FROM attempts WHERE run_id = ? \
-                   AND settled_us >= ? AND (?3 IS NULL OR agent = ?3)";
-        let mut statement = self.db.prepare_cached(sql)?;
-        let mut account = Account::default();
-        for run_id in runs {
-            let agent = agent.map(AgentName::as_str);
-            let mut rows = statement.query(params![run_id.as_str(), since.micros(), agent])?;
-            while let Some(row) = rows.next()? {
-                let amount = |index: usize| row.get(index).map(Usd::from_column);
-                if row.get_ref(0)?.as_str().is_ok_and(|state| state == "unknown") {
-                    account.unknown += amount(1)?;
-                    account.exposed += amount(4)?;
-                } else {
-                    account.posted += amount(2)?;
-                    account.uncertain += amount(3)?;
-                }
-            }
-        }
-        Ok(account)
-    }
-
     /// Groups committed so far.
     pub fn commits(&self) -> Result<u64, StoreError> {
         let sql = "SELECT value FROM meta WHERE key = 'commits'";
@@ -334,113 +162,6 @@ impl Store {
         let sql = "SELECT max(coalesce((SELECT max(last_us) FROM runs), 0), \
                    coalesce((SELECT at_us FROM receipts ORDER BY id DESC LIMIT 1), 0))";
         Ok(Timestamp::from_micros(self.db.query_row(sql, [], |row| row.get(0))?))
-    }
-
-    /// What became of a request: its most binding attempt, for an answer or an unknown outcome is
-    /// not undone by a later attempt that came to nothing. The number is that of the last one.
-    pub fn last_attempt(
-        &self,
-        run_id: &RunId,
-        request_id: &RequestId,
-    ) -> Result<Option<LastAttempt>, StoreError> {
-        let sql = "SELECT max(attempt) OVER (), state, body_hash, charged FROM attempts \
-                   WHERE run_id = ? AND request_id = ? ORDER BY CASE state WHEN 'posted' THEN 0 \
-                   WHEN 'unknown' THEN 1 WHEN 'pending' THEN 2 ELSE 3 END, attempt DESC LIMIT 1";
-        let mut statement = self.db.prepare_cached(sql)?;
-        let row = statement
-            .query_row(params![run_id.as_str(), request_id.as_str()], |row| {
-                Ok(LastAttempt {
-                    attempt: row.get(0)?,
-                    state: row.get(1)?,
-                    body_hash: row.get(2)?,
-                    charged: Usd::from_column(row.get(3)?),
-                })
-            })
-            .optional()?;
-        Ok(row)
-    }
-
-    /// Writes a new attempt, pending.
-    pub fn insert_attempt(&self, new: &NewAttempt<'_>) -> Result<(), StoreError> {
-        let draft = new.draft;
-        let text = serde_json::to_string(draft)
-            .map_err(|error| StoreError::Corrupt(format!("draft of an attempt: {error}")))?;
-        let sql = "INSERT INTO attempts (run_id, request_id, attempt, attempt_id, body_hash, state, \
-                   held, charged, draft, created_us, agent, exposed) \
-                   VALUES (?, ?, ?, ?, ?, 'pending', ?, 0, ?, ?, ?, ?)";
-        self.db.prepare_cached(sql)?.execute(params![
-            draft.run_id.as_str(),
-            draft.request_id.as_str(),
-            draft.attempt,
-            draft.attempt_id.as_str(),
-            new.body_hash,
-            column(draft.held_usd)?,
-            text,
-            new.at.micros(),
-            draft.agent.as_str(),
-            column(new.exposed)?,
-        ])?;
-        Ok(())
-    }
-
-    /// Writes how an attempt ended; its receipt is sealed.
-    pub fn settle_attempt(
-        &self,
-        receipt: &Receipt,
-        state: &str,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let sql = "UPDATE attempts SET state = ?, charged = ?, uncertain = ?, seq = ?, draft = NULL, \
-                   settled_us = ? WHERE run_id = ? AND request_id = ? AND attempt = ? \
-                   AND state = 'pending'";
-        let changed = self.db.prepare_cached(sql)?.execute(params![
-            state,
-            column(receipt.cost_usd)?,
-            column(receipt.uncertain_usd)?,
-            receipt.seq,
-            at.micros(),
-            receipt.run_id.as_str(),
-            receipt.request_id.as_str(),
-            receipt.attempt,
-        ])?;
-        match changed {
-            1 => Ok(()),
-            _ => Err(StoreError::Corrupt(format!("attempt {} is not pending", receipt.attempt_id))),
-        }
-    }
-
-    /// Writes what became of an unknown attempt. When it was lost stays as it is: that decides
-    /// which days it counts for.
-    pub fn resolve_attempt(
-        &self,
-        receipt: &Receipt,
-        state: &str,
-        cost: Usd,
-    ) -> Result<(), StoreError> {
-        let sql = "UPDATE attempts SET state = ?, charged = ? WHERE run_id = ? AND request_id = ? \
-                   AND attempt = ? AND state = 'unknown'";
-        let changed = self.db.prepare_cached(sql)?.execute(params![
-            state,
-            column(cost)?,
-            receipt.run_id.as_str(),
-            receipt.request_id.as_str(),
-            receipt.attempt,
-        ])?;
-        match changed {
-            1 => Ok(()),
-            _ => Err(StoreError::Corrupt(format!("attempt {} is not unknown", receipt.attempt_id))),
-        }
-    }
-
-    /// Forgets an attempt that never left: it has no receipt and gives its number to the next.
-    pub fn delete_attempt(&self, receipt: &Receipt) -> Result<(), StoreError> {
-        let sql = "DELETE FROM attempts WHERE run_id = ? AND request_id = ? AND attempt = ? \
-                   AND state = 'pending'";
-        let key = params![receipt.run_id.as_str(), receipt.request_id.as_str(), receipt.attempt];
-        match self.db.prepare_cached(sql)?.execute(key)? {
-            1 => Ok(()),
-            _ => Err(StoreError::Corrupt(format!("attempt {} is not pending", receipt.attempt_id))),
-        }
     }
 
     /// Writes a receipt's exact line.
@@ -557,18 +278,6 @@ fn word<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
 fn receipt_of(text: &str) -> Result<Receipt, StoreError> {
     serde_json::from_str(text)
         .map_err(|error| StoreError::Corrupt(format!("receipt of an attempt: {error}")))
-}
-
-fn lost_of(row: &rusqlite::Row<'_>) -> Result<Lost, StoreError> {
-    let receipt = receipt_of(row.get_ref(0)?.as_str().map_err(not_text)?)?;
-    let hold = OpenHold {
-        run_id: receipt.run_id.clone(),
-        agent: receipt.agent.clone(),
-        amount: Usd::from_column(row.get(1)?),
-        exposed: Usd::from_column(row.get(2)?),
-    };
-    let at = Timestamp::from_micros(row.get(3)?);
-    Ok(Lost { receipt, unresolved: Unresolved { hold, at } })
 }
 
 fn not_text(error: rusqlite::types::FromSqlError) -> StoreError {

@@ -20,14 +20,17 @@ use crate::window::WindowKind;
 
 mod budgets;
 mod router;
+mod runs;
 
 pub use budgets::{
     AccountKind, AccountView, BudgetList, BudgetRequest, BudgetView, FleetRequest, NOTE_LENGTH_MAX,
-    Resolution, ResolveRequest, RunList, RunView, StateRequest, UnknownList, UnknownView,
 };
 pub use router::{
     Alternative, Estimate, ExpectedTokens, ProviderList, RejectedProvider, RouterStats,
     SelectAnswer, SelectRequest,
+};
+pub use runs::{
+    Resolution, ResolveRequest, RunList, RunView, StateRequest, UnknownList, UnknownView,
 };
 
 /// The one error shape: `{"error":{"code","message","details"}}`.

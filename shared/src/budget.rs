@@ -26,15 +26,18 @@ mod cap;
 mod change;
 mod moves;
 mod outputs;
+mod request;
+mod run;
 mod tree;
 
-pub use books::{
-    Books, BudgetError, Denied, Granted, HoldRequest, OpenHold, Outcome, Run, RunState, Settled,
-    Unresolved,
-};
+pub use books::{AGENTS_MAX, Books};
 pub use calendar::{Calendar, Reading};
 pub use cap::{CapSource, Grant, Limited, Mode, Need, OUTPUT_CAP_DEFAULT, USEFUL_OUTPUT_MIN, Want};
 pub use change::{BudgetChange, Changed, StateChange};
+pub use request::{
+    BudgetError, Denied, Granted, HoldRequest, OpenHold, Outcome, Settled, Unresolved,
+};
+pub use run::{Run, RunState};
 pub use tree::{Crossing, DEPTH_MAX, Owner, Period, Purse};
 
 /// A balance with an optional limit.

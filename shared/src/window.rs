@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::ProviderName;
 use crate::money::Usd;
-use crate::receipt::Receipt;
+use crate::receipt::{Receipt, Status};
 use crate::time::Timestamp;
 
 /// Sums over attempts and requests.
@@ -43,8 +43,12 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// The sums of one receipt.
+    /// The sums of one receipt. A correction moves money and nothing else: its attempt and its
+    /// tokens are counted already.
     pub fn of(receipt: &Receipt) -> Self {
+        if receipt.status == Status::Correction {
+            return Self { cost_usd: receipt.cost_usd, ..Self::default() };
+        }
         let answered = receipt.status.is_answer();
         Self {
             cost_usd: receipt.cost_usd,

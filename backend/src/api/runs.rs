@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use serde_json::value::{RawValue, to_raw_value};
 use tollgate_shared::api::{BudgetView, Resolution, ResolveRequest, StateRequest, UnknownList};
 use tollgate_shared::budget::StateChange;
+use tollgate_shared::usage::CostIs;
 
 use crate::api::{Problem, Rooms, budgets, read};
 use crate::ledger::{Resolve, StateStep};
@@ -77,8 +78,9 @@ pub(super) async fn resolve(
         attempt_id: read::name("attempt_id", &attempt_id)?,
         voided: request.outcome == Resolution::Voided,
         cost: request.cost(),
+        cost_is: CostIs::Exact,
         evidence: request.testimony(),
-        usage: None,
+        bill: None,
     };
     let mut receipt = rooms.gateway.ledger.resolve(resolve).await?;
     tracing::info!(run.id = %receipt.run_id, %attempt_id, cost_usd = %request.cost(), "an unknown outcome is resolved");

@@ -8,19 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How much room is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reserve {
-    /// Below so many free bytes no new money is given; 0 never looks.
-    pub low_water: u64,
-    /// Bytes of the ballast file; 0 for none.
-    pub ballast: u64,
-}
-
-impl Reserve {
-    /// Nothing is reserved: for backends that live as long as a test.
-    pub const NONE: Self = Self { low_water: 0, ballast: 0 };
-}
+use crate::config::Reserve;
 
 /// The disk under the ledger.
 #[derive(Debug)]

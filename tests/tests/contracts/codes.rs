@@ -108,7 +108,7 @@ const SOURCES: [&str; 10] = [
     "backend/src/api/read.rs",
     "backend/src/api/router.rs",
     "backend/src/ledger/writer/admission.rs",
-    "shared/src/budget/books.rs",
+    "shared/src/budget/run.rs",
 ];
 
 /// Codes that stand without a status beside them.

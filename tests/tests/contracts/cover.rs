@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 use tollgate_shared::api::{
-    BudgetList, BudgetView, ErrorBody, Health, MetricsView, ProviderList, ReceiptList, RouteAnswer,
-    RouterStats, RunList, SelectAnswer, StreamStats,
+    AccountView, BudgetList, BudgetView, ErrorBody, Health, MetricsView, ProviderList, ReceiptList,
+    RouteAnswer, RouterStats, RunList, SelectAnswer, StreamStats, UnknownList,
 };
 use tollgate_shared::provider::ProviderView;
 use tollgate_shared::receipt::Receipt;
@@ -25,6 +25,8 @@ fn every_property_that_is_serialised_stands_in_its_contract() {
         ("route_answer", of::<RouteAnswer>()),
         ("budget", of::<BudgetView>()),
         ("budgets", of::<BudgetList>()),
+        ("account", of::<AccountView>()),
+        ("unknowns", of::<UnknownList>()),
         ("runs", of::<RunList>()),
         ("metrics", of::<MetricsView>()),
         ("receipts", of::<ReceiptList>()),

@@ -52,6 +52,8 @@ async fn what_is_answered_is_valid() -> anyhow::Result<()> {
         ("budget", house.gateway("/budget/my-run")),
         ("budgets", house.gateway("/budgets")),
         ("runs", house.gateway("/runs")),
+        ("account", house.gateway("/fleet/budget")),
+        ("unknowns", house.gateway("/unknowns")),
         ("health", house.gateway("/health")),
         ("stream_stats", house.events("/stats")),
         ("health", house.events("/health")),
@@ -87,6 +89,8 @@ async fn what_is_sent_is_taken_or_refused_as_the_examples_say() -> anyhow::Resul
         ("circuit_request", house.router("/providers/somebody/circuit")),
         ("provider_registration", house.router("/register")),
         ("budget_request", house.gateway("/budget")),
+        ("fleet_request", house.gateway("/fleet/budget")),
+        ("state_request", house.gateway("/runs/my-run/pause")),
     ] {
         for example in book.examples(schema, "valid") {
             let reply = house.post_text(&url, &example.text).await?;
@@ -99,6 +103,9 @@ async fn what_is_sent_is_taken_or_refused_as_the_examples_say() -> anyhow::Resul
         ("select_request", house.router("/select")),
         ("routing_request", house.gateway("/route")),
         ("budget_request", house.gateway("/budget")),
+        ("fleet_request", house.gateway("/fleet/budget")),
+        ("state_request", house.gateway("/runs/my-run/pause")),
+        ("resolve_request", house.gateway("/unknowns/019ab1c2/resolve")),
     ] {
         for kind in ["invalid", "beyond"] {
             for example in book.examples(schema, kind) {

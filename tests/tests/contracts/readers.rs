@@ -4,9 +4,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_backend::upstream::dialect::Shape;
 use tollgate_shared::api::{
-    BudgetList, BudgetRequest, BudgetView, ErrorBody, Health, MetricsView, ProviderList,
-    ReceiptList, RouteAnswer, RouteRequest, RouterStats, RunList, SelectAnswer, SelectRequest,
-    StreamStats,
+    AccountView, BudgetList, BudgetRequest, BudgetView, ErrorBody, FleetRequest, Health,
+    MetricsView, ProviderList, ReceiptList, ResolveRequest, RouteAnswer, RouteRequest, RouterStats,
+    RunList, SelectAnswer, SelectRequest, StateRequest, StreamStats, UnknownList,
 };
 use tollgate_shared::body::Body;
 use tollgate_shared::circuit::CircuitState;
@@ -34,6 +34,15 @@ pub fn read(schema: &str, text: &str) -> Result<Option<String>, String> {
             let request = BudgetRequest::from_body(body(text)?).map_err(|e| e.to_string())?;
             written(&request)
         }
+        "fleet_request" => {
+            written(&FleetRequest::from_body(body(text)?).map_err(|e| e.to_string())?)
+        }
+        "state_request" => {
+            written(&StateRequest::from_body(body(text)?).map_err(|e| e.to_string())?)
+        }
+        "resolve_request" => {
+            written(&ResolveRequest::from_body(body(text)?).map_err(|e| e.to_string())?)
+        }
         "circuit_request" => circuit(text).map(|()| None),
         "routing_receipt" => receipt(text).map(Some),
         "receipts" => {
@@ -54,6 +63,8 @@ pub fn read(schema: &str, text: &str) -> Result<Option<String>, String> {
         "route_answer" => through::<RouteAnswer>(text),
         "budget" => through::<BudgetView>(text),
         "budgets" => through::<BudgetList>(text),
+        "account" => through::<AccountView>(text),
+        "unknowns" => through::<UnknownList>(text),
         "runs" => through::<RunList>(text),
         "metrics" => through::<MetricsView>(text),
         "error" => through::<ErrorBody>(text),

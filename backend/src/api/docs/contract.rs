@@ -76,3 +76,21 @@ pub(super) const BUDGET_REQUEST: Contract = Contract {
     name: "budget_request",
     text: include_str!("../../../../contracts/budget_request.schema.json"),
 };
+
+/// Body of `POST /fleet/budget`.
+pub(super) const FLEET_REQUEST: Contract = Contract {
+    name: "fleet_request",
+    text: include_str!("../../../../contracts/fleet_request.schema.json"),
+};
+
+/// Body of `POST /runs/{run_id}/pause`, `resume` and `close`.
+pub(super) const STATE_REQUEST: Contract = Contract {
+    name: "state_request",
+    text: include_str!("../../../../contracts/state_request.schema.json"),
+};
+
+/// Body of `POST /unknowns/{attempt_id}/resolve`.
+pub(super) const RESOLVE_REQUEST: Contract = Contract {
+    name: "resolve_request",
+    text: include_str!("../../../../contracts/resolve_request.schema.json"),
+};

@@ -9,6 +9,7 @@ use super::contract::Contract;
 mod events;
 mod gateway;
 mod router;
+mod runs;
 
 pub(super) use events::EVENTS;
 pub(super) use gateway::GATEWAY;
@@ -96,6 +97,10 @@ const fn answer(
 
 const fn query(name: &'static str, kind: Kind, what: &'static str) -> Parameter {
     Parameter { place: "query", name, kind, what }
+}
+
+const fn header(name: &'static str, what: &'static str) -> Parameter {
+    Parameter { place: "header", name, kind: Kind::Text, what }
 }
 
 const JSON: &str = "application/json";

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use tollgate_shared::budget::{Outcome, Settled};
 use tollgate_shared::receipt::{Receipt, Status};
-use tollgate_shared::usage::{CostIs, UsageSource};
+use tollgate_shared::usage::UsageSource;
 
 use super::{Owed, Writer};
 use crate::ledger::{ChangeError, Ending, Resolve, Told};
@@ -67,8 +67,9 @@ impl Writer {
             attempt_id: receipt.attempt_id.clone(),
             voided: ending.outcome == Outcome::Voided,
             cost,
+            cost_is: ending.cost_is,
             evidence: "it ended after its hold was swept".into(),
-            usage: Some((ending.usage, ending.cost)),
+            bill: Some(ending.clone()),
         };
         *receipt = self.correct(lost, &resolve)?;
         Ok(())
@@ -106,22 +107,25 @@ impl Writer {
     pub(super) fn correct(&mut self, lost: Lost, resolve: &Resolve) -> Result<Receipt, StoreError> {
         let Lost { receipt: original, unresolved } = lost;
         let settled = self.books.resolve(unresolved, resolve.cost, self.now);
-        let (usage, cost) = resolve.usage.unwrap_or_default();
         let mut receipt = Receipt {
             status: Status::Correction,
             corrects: Some(original.seq),
             evidence: Some(resolve.evidence.clone()),
-            cost_usd: resolve.cost - settled.held,
-            usage,
-            input_tokens: usage.input_tokens(),
-            output_tokens: usage.output_tokens(),
-            usage_source: UsageSource::Reported,
-            cost_is: CostIs::Exact,
-            cost,
+            // Without the bill itself its counts are the bounds that were held for.
+            cost_is: resolve.cost_is,
+            cost: Default::default(),
             error: None,
             flags: Vec::new(),
             ..original.clone()
         };
+        if let Some(bill) = &resolve.bill {
+            write_ending(&mut receipt, bill);
+            receipt.status = Status::Correction;
+        } else if resolve.voided {
+            (receipt.usage, receipt.input_tokens, receipt.output_tokens) = Default::default();
+            receipt.usage_source = UsageSource::Counted;
+        }
+        receipt.cost_usd = resolve.cost - settled.held;
         flag_violation(&mut receipt, &settled);
         self.seal(&mut receipt)?;
         let state = if resolve.voided { "voided" } else { "posted" };

@@ -4,6 +4,7 @@ use tollgate_shared::alert;
 use tollgate_shared::budget::Owner;
 use tollgate_shared::receipt::Receipt;
 use tollgate_shared::time::Timestamp;
+use tollgate_shared::usage::CostIs;
 
 use super::{Owed, Writer};
 use crate::clock;
@@ -60,8 +61,9 @@ impl Writer {
                 attempt_id: lost.receipt.attempt_id.clone(),
                 voided: false,
                 cost: lost.receipt.held_usd,
+                cost_is: CostIs::Hold,
                 evidence: "assumed: nothing was learned about it in time".into(),
-                usage: None,
+                bill: None,
             };
             self.correct(lost, &resolve)?;
         }

@@ -1,7 +1,10 @@
 //! The books, by small stories. Random histories against a naive model are in the `tests` package.
 
 use super::*;
-use crate::budget::{BudgetChange, CapSource, StateChange};
+use crate::budget::{
+    Account, BudgetChange, BudgetError, CapSource, Need, Outcome, RunState, StateChange, Unresolved,
+};
+use crate::money::Usd;
 
 const T0: Timestamp = Timestamp::from_micros(0);
 

@@ -7,7 +7,7 @@ use tollgate_shared::api::{
 
 use super::{
     Answer, HEALTH, IF_MATCH, JSON, Kind, LOST, MISSING, Method, NO_JSON, Route, STALE, SUBSCRIBE,
-    Service, TOO_LARGE, TWICE, UNKNOWN, WRONG, answer, query,
+    Service, TOO_LARGE, TWICE, UNKNOWN, WRONG, answer, header, query, runs,
 };
 use crate::api::docs::contract::{BUDGET_REQUEST, ROUTING_REQUEST};
 
@@ -20,7 +20,10 @@ pub(in crate::api::docs) const GATEWAY: Service = Service {
             method: Method::Post,
             path: "/route",
             summary: "Sends a chat request to the provider that fits, within the run's budget.",
-            parameters: &[],
+            parameters: &[header(
+                "x-tollgate-retry-unknown",
+                "`1` sends a request again whose outcome is unknown; both are charged.",
+            )],
             body: Some(ROUTING_REQUEST),
             answers: &[Answer {
                 status: 200,
@@ -63,6 +66,7 @@ pub(in crate::api::docs) const GATEWAY: Service = Service {
                 (503, "overloaded"),
                 (503, "providers_busy"),
                 (504, "upstream_timeout"),
+                NO_ROOM,
             ],
         },
         Route {
@@ -126,8 +130,11 @@ pub(in crate::api::docs) const GATEWAY: Service = Service {
                 WRONG,
                 MISSING,
                 UNKNOWN,
+                (409, "parent_fixed"),
                 (422, "amount_too_large"),
+                (422, "invalid_parent"),
                 NO_LEDGER,
+                NO_ROOM,
             ],
         },
         Route {
@@ -169,6 +176,13 @@ pub(in crate::api::docs) const GATEWAY: Service = Service {
             )],
             errors: &[NO_LEDGER],
         },
+        runs::PAUSE,
+        runs::RESUME,
+        runs::CLOSE,
+        runs::UNKNOWNS,
+        runs::RESOLVE,
+        runs::FLEET,
+        runs::SET_FLEET,
         HEALTH,
         SUBSCRIBE,
     ],
@@ -187,6 +201,7 @@ const FACTS: [(&str, &str); 9] = [
     ("x-tollgate-receipt", "`durable` or `pending`."),
 ];
 
-const NO_RUN_ID: (u16, &str) = (400, "invalid_run_id");
-const NO_RUN: (u16, &str) = (404, "unknown_run");
-const NO_LEDGER: (u16, &str) = (503, "ledger_unavailable");
+pub(super) const NO_RUN_ID: (u16, &str) = (400, "invalid_run_id");
+pub(super) const NO_RUN: (u16, &str) = (404, "unknown_run");
+pub(super) const NO_ROOM: (u16, &str) = (507, "storage_low");
+pub(super) const NO_LEDGER: (u16, &str) = (503, "ledger_unavailable");

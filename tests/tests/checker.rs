@@ -34,6 +34,9 @@ const FAULTS: [&str; 13] = [
     "two_ends",
 ];
 
+/// Every run that spends; the last two are parts of the first.
+const RUNS: [&str; 6] = ["plain", "faults", "unlimited", "cheated", "child", "grandchild"];
+
 #[test]
 fn each_rule_of_the_checker_is_shown_to_fail() -> anyhow::Result<()> {
     if !python() {
@@ -55,7 +58,7 @@ async fn what_a_backend_leaves_is_clean_and_every_doctored_copy_is_not() -> anyh
     let told = String::from_utf8(output.stdout)?;
     ensure!(output.status.code() == Some(0), "honest books: {told}");
     // It read what is there: what it calls clean is not merely empty.
-    let lines = ["plain", "faults", "unlimited", "cheated"].map(|run| books.lines(run));
+    let lines = RUNS.map(|run| books.lines(run));
     let lines = lines.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat().concat();
     for status in ["success", "fallback", "error", "voided", "cut_off", "unknown"] {
         ensure!(lines.contains(&format!("\"status\":\"{status}\"")), "no receipt is {status}");
@@ -83,7 +86,7 @@ type Doctor = fn(&Books) -> anyhow::Result<()>;
 
 /// What is done, whether bills and budgets are needed to see it, the code that must be found, how.
 const DOCTORED: &[(&str, bool, &str, Doctor)] = &[
-    ("one digit", false, "altered plain.jsonl:2", |books| books.line(1, |line| digit(line))),
+    ("one digit", false, "altered plain.jsonl:2", |books| books.line(1, digit)),
     ("one line removed", false, "chain plain.jsonl:2", |books| {
         books.edit("plain", |lines| drop(lines.remove(1)))
     }),
@@ -142,6 +145,9 @@ const DOCTORED: &[(&str, bool, &str, Doctor)] = &[
     ("money held for nothing", true, "held budgets.json:", |books| {
         books.budget("plain", |shown| shown["held_usd"] = json!(0.5))
     }),
+    ("a child that is nobody's", true, "posted budgets.json:", |books| {
+        books.budget("child", |shown| shown["parent"] = Value::Null)
+    }),
     ("an unknown forgotten", true, "unknown budgets.json:", |books| {
         books.budget("faults", |shown| shown["unknown_usd"] = json!(0))
     }),
@@ -176,8 +182,13 @@ impl Books {
         for run in ["plain", "faults", "cheated"] {
             house.budget(run, "5").await?;
         }
+        for (run, parent) in [("child", "plain"), ("grandchild", "child")] {
+            let part = json!({"run_id": run, "budget_usd": "1", "parent": parent});
+            let reply = house.post(&house.gateway("/budget"), &part).await?;
+            ensure!(reply.status == 200, "{}", reply.text);
+        }
         for stream in [false, true] {
-            for run in ["plain", "unlimited"] {
+            for run in ["plain", "unlimited", "child", "grandchild"] {
                 for model in ["gpt-4", "claude", "gemini", "falling"] {
                     say(&house, run, model, "[out:20] hello", stream).await?;
                 }
@@ -190,12 +201,16 @@ impl Books {
         let mut cheating = chat("cheated", "gpt-4", "[fault:over_cap] [out:50] hello");
         cheating["payload"]["max_tokens"] = json!(10);
         house.post(&house.gateway("/route"), &cheating).await?;
+        for _ in 0..3 {
+            say(&house, "grandchild", "gpt-4", "[fault:bill_then_500] [out:9] hello", false)
+                .await?;
+        }
         Self::save(house, &providers).await
     }
 
     /// Copies the files when nothing is in flight any more, with bills and budgets beside them.
     async fn save(house: House, providers: &[Simulator]) -> anyhow::Result<Self> {
-        for run in ["plain", "unlimited", "faults", "cheated"] {
+        for run in RUNS {
             until_settled(&house, run).await?;
             house.receipts(run).await?;
         }

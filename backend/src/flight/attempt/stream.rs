@@ -197,7 +197,8 @@ impl Stream<'_, '_> {
             None => Usage::plain(bound.input_tokens(), output),
         };
         let cost = self.attempt.entry.card.1.cost(&usage);
-        let charged = cost.total().min(hold.amount());
+        // Within the bound, so within the hold as well, where the run's mode holds the worst case.
+        let charged = cost.total();
         let uncertain = (hold.amount() - charged).or_zero();
         Ending {
             outcome: Outcome::Posted { cost: charged, uncertain, beyond_bound: false },

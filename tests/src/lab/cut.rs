@@ -107,9 +107,7 @@ impl Cut {
         scene.data_dir = volume.path().join("data");
         std::fs::create_dir(&scene.data_dir)?;
         scene.flags = load::flags();
-        scene
-            .flags
-            .extend(["--ballast-mib", "0", "--storage-low-water-mib", "0"].map(str::to_owned));
+        scene.flags.extend(NO_RESERVE.map(str::to_owned));
         if self.control == Control::Process {
             scene.flags.extend(["--durability", "process"].map(str::to_owned));
         }

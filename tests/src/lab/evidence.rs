@@ -184,7 +184,8 @@ impl Evidence {
 
     /// Whether files and figures have caught up with the rows.
     fn is_settled(&self) -> bool {
-        let attempts: usize = self.lines.values().map(Vec::len).sum();
+        let is_sent = |line: &&String| !line.contains("\"status\":\"correction\"");
+        let attempts = self.lines.values().flatten().filter(is_sent).count();
         let told = self.metrics.as_ref().map_or(0, |metrics| metrics.total_attempts);
         let is_file = |run_id: &String| {
             self.files.get(run_id).map_or("", String::as_str) == self.wanted(run_id)

@@ -14,7 +14,7 @@ use tollgate_shared::money::Usd;
 
 use crate::lab::chance::Chance;
 use crate::lab::oracle::Seen;
-use crate::lab::scene::{Ask, Scene};
+use crate::lab::scene::{AGENT, Ask, Limit, Scene};
 
 /// What is asked, by whom.
 #[derive(Clone, Copy, Debug)]
@@ -110,17 +110,35 @@ pub struct RunPlan {
     pub name: &'static str,
     /// Its mode; empty for a run without a limit.
     pub mode: &'static str,
+    /// The run it is part of; empty for none.
+    pub parent: &'static str,
     /// What it may spend in each cycle, in 1e-12 USD.
     pub each_cycle: i128,
+    /// What its one agent may spend of that, where the agent has a limit of its own.
+    pub agent: Option<i128>,
 }
 
-/// Money for all, too little in both modes, and a run that nobody limited.
-pub const RUNS: [RunPlan; 4] = [
-    RunPlan { name: "ample", mode: "clamp", each_cycle: 1_000_000_000_000_000 },
-    RunPlan { name: "tight", mode: "clamp", each_cycle: 300_000_000_000 },
-    RunPlan { name: "hard", mode: "hard", each_cycle: 500_000_000_000 },
-    RunPlan { name: "free", mode: "", each_cycle: 0 },
+/// A run that stands alone and whose agents have no limits.
+const fn alone(name: &'static str, mode: &'static str, each_cycle: i128) -> RunPlan {
+    RunPlan { name, mode, parent: "", each_cycle, agent: None }
+}
+
+/// Money for all, too little in every mode, a run that nobody limited, a tree whose root is tighter
+/// than its leaf, and an agent that is tighter than its run. Parents come before their children.
+pub const RUNS: [RunPlan; 9] = [
+    alone("ample", "clamp", PLENTY),
+    alone("tight", "clamp", 300_000_000_000),
+    alone("hard", "hard", 500_000_000_000),
+    alone("free", "", 0),
+    alone("root", "clamp", 400_000_000_000),
+    RunPlan { parent: "root", ..alone("leaf", "clamp", PLENTY) },
+    RunPlan { agent: Some(300_000_000_000), ..alone("team", "clamp", PLENTY) },
+    alone("guess", "expected", 300_000_000_000),
+    alone("soft", "soft", 100_000_000_000),
 ];
+
+/// More than any cycle spends.
+const PLENTY: i128 = 1_000_000_000_000_000;
 
 /// A provider that takes its time, so that many requests are in every stage at any moment.
 pub fn provider(seed: u64) -> simulate::Config {
@@ -157,14 +175,16 @@ pub async fn register(scene: &Scene) -> anyhow::Result<()> {
 /// judges refusals by the limit that was in force.
 pub async fn raise_limits(scene: &mut Scene) -> anyhow::Result<()> {
     for run in RUNS.iter().filter(|run| !run.mode.is_empty()) {
-        let gone = match scene.truth.limits.contains_key(run.name) {
-            true => {
-                let view = scene.budget(run.name).await?;
-                view.spent_usd + view.uncertain_usd
-            }
-            false => Usd::ZERO,
-        };
-        scene.limit(run.name, gone + Usd::from_picos(run.each_cycle), run.mode).await?;
+        let view = scene.budget(run.name).await.ok();
+        let gone = view.as_ref().map_or(Usd::ZERO, |view| view.spent_usd + view.uncertain_usd);
+        let mut limit = Limit::of(run.name, gone + Usd::from_picos(run.each_cycle), run.mode);
+        // What a run is part of is said once.
+        limit.parent = Some(run.parent).filter(|name| view.is_none() && !name.is_empty());
+        scene.set(&limit).await?;
+        if let Some(each_cycle) = run.agent {
+            let usd = gone + Usd::from_picos(each_cycle);
+            scene.set(&Limit { agent: Some(AGENT), ..Limit::of(run.name, usd, "") }).await?;
+        }
     }
     Ok(())
 }

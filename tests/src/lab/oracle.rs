@@ -42,6 +42,8 @@ pub struct Truth {
     pub seen: Vec<Seen>,
     /// Attempts on the bill that, in the story being judged, were never sent.
     pub never_sent: Vec<String>,
+    /// Unknown attempts whose resolution was acknowledged, and at what cost.
+    pub resolved: Vec<(String, Usd)>,
     /// Lines that were read at earlier judgements, by run: they must stay as they were.
     pub acknowledged: BTreeMap<String, Vec<String>>,
 }
@@ -162,6 +164,12 @@ pub fn judge(evidence: &Evidence, truth: &Truth) -> Verdict {
     verdict.peaks.push(("attempts billed in one directory, most", truth.bill.count as u64));
     verdict.peaks.push(("attempts unknown in one directory, most", unknown.count() as u64));
     verdict.facts.push(("clients' requests", truth.seen.len() as u64));
+    let saw = |kind: fn(&Saw) -> bool| truth.seen.iter().filter(|seen| kind(&seen.saw)).count();
+    let answered = saw(|saw| matches!(saw, Saw::Answer { .. }));
+    verdict.facts.push(("of these answered whole", answered as u64));
+    let exhausted =
+        saw(|saw| matches!(saw, Saw::Refusal { code, .. } if code == "budget_exhausted"));
+    verdict.facts.push(("of these refused for want of money", exhausted as u64));
     verdict
 }
 

@@ -63,6 +63,22 @@ pub struct Ask {
     pub told_usage: bool,
 }
 
+/// A limit as it is set. The one agent of the lab spends all that its runs spend, so that an
+/// agent's limit, set after its run's larger one, is what the run's bill must keep to.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit<'a> {
+    /// Whose.
+    pub run_id: &'a str,
+    /// How much.
+    pub usd: Usd,
+    /// The mode, where it is said.
+    pub mode: Option<&'a str>,
+    /// The run it becomes part of.
+    pub parent: Option<&'a str>,
+    /// The agent that it is for.
+    pub agent: Option<&'a str>,
+}
+
 impl Scene {
     /// An empty data directory and a provider; nothing runs yet.
     pub async fn open(program: &Path, provider: simulate::Config) -> anyhow::Result<Self> {
@@ -160,18 +176,35 @@ impl Scene {
         Ok(())
     }
 
-    /// Sets a limit and remembers it as true.
+    /// Sets a run's limit and remembers it as true.
     pub async fn limit(
         &mut self,
         run_id: &str,
         usd: Usd,
         mode: &str,
     ) -> anyhow::Result<BudgetView> {
-        let body = json!({"run_id": run_id, "budget_usd": usd.to_string(), "mode": mode});
+        Ok(serde_json::from_str(&self.set(&Limit::of(run_id, usd, mode)).await?)?)
+    }
+
+    /// Sets a limit and remembers it as true, where its mode promises that it holds.
+    pub async fn set(&mut self, limit: &Limit<'_>) -> anyhow::Result<String> {
+        let mut body = json!({"run_id": limit.run_id, "budget_usd": limit.usd.to_string()});
+        let said = [("mode", limit.mode), ("parent", limit.parent), ("agent", limit.agent)];
+        for (field, text) in said {
+            if let Some(text) = text {
+                body[field] = json!(text);
+            }
+        }
         let (status, text) = self.post(&self.gateway("/budget")?, &body).await?;
-        ensure!(status == 200, "{status}: {text}");
-        self.truth.limits.insert(run_id.to_owned(), usd);
-        Ok(serde_json::from_str(&text)?)
+        ensure!(status == 200, "{body}: {status}: {text}");
+        let run_id = limit.run_id.to_owned();
+        if let Some(parent) = limit.parent {
+            self.truth.parents.insert(run_id.clone(), parent.to_owned());
+        }
+        if !matches!(limit.mode, Some("expected" | "soft")) {
+            self.truth.limits.insert(run_id, limit.usd);
+        }
+        Ok(text)
     }
 
     /// Reads a budget.
@@ -237,11 +270,19 @@ impl Scene {
     }
 }
 
+impl<'a> Limit<'a> {
+    /// A run's own limit, in a mode; an empty mode is not said.
+    pub fn of(run_id: &'a str, usd: Usd, mode: &'a str) -> Self {
+        let mode = Some(mode).filter(|mode| !mode.is_empty());
+        Self { run_id, usd, mode, parent: None, agent: None }
+    }
+}
+
 impl Ask {
     /// The body of `/route`.
     pub fn body(&self) -> Value {
         let mut body = json!({
-            "request_id": self.request_id, "run_id": self.run_id, "agent": "lab",
+            "request_id": self.request_id, "run_id": self.run_id, "agent": AGENT,
             "requirements": {"model": format!("{MODEL_PREFIX}{}", self.run_id)},
             "payload": {"messages": [{"role": "user", "content": self.message}]},
         });
@@ -329,6 +370,9 @@ fn closing_comment(text: &str) -> anyhow::Result<(Option<Usd>, String)> {
     let cost = said["cost_usd"].as_str().map(str::parse).transpose()?;
     Ok((cost, said["receipt"].as_str().unwrap_or_default().to_owned()))
 }
+
+/// Who asks, always.
+pub const AGENT: &str = "lab";
 
 /// Bytes of the backend's log that are shown with a failure.
 const LOG_SHOWN: usize = 2_000;

@@ -1,6 +1,6 @@
 //! O6 and O7: the ledger's rows against each other, against the API, files and metrics.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tollgate_shared::money::Usd;
 use tollgate_shared::receipt::{Receipt, Status};
@@ -24,8 +24,7 @@ pub(super) fn judge(evidence: &Evidence, receipts: &[Receipt], verdict: &mut Ver
     }
     attempts(evidence, receipts, verdict);
     for (run_id, row) in &evidence.runs {
-        let sum = sums.get(run_id.as_str()).copied().unwrap_or_default();
-        run(evidence, (run_id, row, sum), verdict);
+        run(evidence, (run_id, row), &sums, verdict);
     }
     metrics(evidence, receipts, verdict);
 }
@@ -85,26 +84,39 @@ fn same_story(row: &AttemptRow, receipt: Option<&Receipt>) -> bool {
 }
 
 /// One run: its row, its receipts, the API and its file.
-fn run(evidence: &Evidence, (run_id, row, sum): (&str, &RunRow, Sum), verdict: &mut Verdict) {
+fn run(
+    evidence: &Evidence,
+    (run_id, row): (&str, &RunRow),
+    sums: &BTreeMap<&str, Sum>,
+    verdict: &mut Verdict,
+) {
     let place = at("O6", run_id, "");
+    let sum = sums.get(run_id).copied().unwrap_or_default();
     verdict.check(row.pending.is_zero(), at("O7", run_id, ""), || {
         format!("{} USD are pending with nothing in flight", row.pending)
     });
     verdict.check(row.seq == sum.lines, place, || {
         format!("the run counts {} receipts, there are {}", row.seq, sum.lines)
     });
-    let own = is_alone(evidence, run_id);
-    verdict.check(!own || row.posted + row.unknown == sum.cost, place, || {
+    // A run's account counts its own attempts and those of all beneath it.
+    let beneath: BTreeSet<&str> = evidence
+        .runs
+        .keys()
+        .map(String::as_str)
+        .filter(|run| is_within(evidence, run, run_id))
+        .collect();
+    let cost: Usd = beneath.iter().filter_map(|run| sums.get(run)).map(|sum| sum.cost).sum();
+    verdict.check(row.posted + row.unknown == cost, place, || {
         let (posted, unknown) = (row.posted, row.unknown);
-        format!("posted {posted} + unknown {unknown} is not what receipts say: {}", sum.cost)
+        format!("posted {posted} + unknown {unknown} is not what receipts say: {cost}")
     });
     let unknown: Usd = evidence
         .attempts
         .iter()
-        .filter(|attempt| attempt.run_id == run_id && attempt.state == "unknown")
+        .filter(|attempt| attempt.state == "unknown" && beneath.contains(attempt.run_id.as_str()))
         .map(|attempt| attempt.held)
         .sum();
-    verdict.check(!own || row.unknown == unknown, place, || {
+    verdict.check(row.unknown == unknown, place, || {
         format!("unknown is {}, open unknown holds add up to {unknown}", row.unknown)
     });
     let wanted = evidence.lines.get(run_id).map_or(&[][..], Vec::as_slice);
@@ -133,9 +145,11 @@ fn run(evidence: &Evidence, (run_id, row, sum): (&str, &RunRow, Sum), verdict: &
     verdict.check(same, place, || format!("GET /budgets says {view:?}, its row {row:?}"));
 }
 
-/// Whether a run's account counts its own attempts alone. One with runs beneath it counts theirs.
-fn is_alone(evidence: &Evidence, run_id: &str) -> bool {
-    !evidence.parents.values().any(|parent| parent == run_id)
+/// Whether a run is this one, or somewhere beneath it.
+fn is_within(evidence: &Evidence, run_id: &str, above: &str) -> bool {
+    let up = |run_id: &&str| evidence.parents.get(*run_id).map(String::as_str);
+    let mut line = std::iter::successors(Some(run_id), up).take(super::TREE_DEPTH_MAX as usize);
+    line.any(|run_id| run_id == above)
 }
 
 /// The rolling figures of the last seven days: all of the lab's time.
@@ -145,7 +159,13 @@ fn metrics(evidence: &Evidence, receipts: &[Receipt], verdict: &mut Verdict) {
     verdict.check(metrics.total_cost_usd == cost, at("O6", "", ""), || {
         format!("GET /metrics adds up to {}, receipts to {cost}", metrics.total_cost_usd)
     });
-    let output: u64 = receipts.iter().map(|receipt| receipt.output_tokens).sum();
+    // A correction moves money, and is no request of its own.
+    let sent = || receipts.iter().filter(|receipt| receipt.status != Status::Correction);
+    let requests = sent().filter(|receipt| receipt.attempt == 1).count() as u64;
+    verdict.check(metrics.total_requests == requests, at("O6", "", ""), || {
+        format!("GET /metrics counts {} requests, receipts {requests}", metrics.total_requests)
+    });
+    let output: u64 = sent().map(|receipt| receipt.output_tokens).sum();
     verdict.check(metrics.total_output_tokens == output, at("O6", "", ""), || {
         let told = metrics.total_output_tokens;
         format!("GET /metrics counts {told} tokens of output, receipts {output}")

@@ -19,6 +19,7 @@ pub(super) fn judge(
     verdict: &mut Verdict,
 ) {
     acknowledged(evidence, truth, verdict);
+    resolved(truth, accounts.0, verdict);
     let mut by_request: HashMap<(&str, &str), Vec<&Receipt>> = HashMap::new();
     for charge in accounts.0.values() {
         let receipt = charge.receipt;
@@ -69,6 +70,19 @@ fn acknowledged(evidence: &Evidence, truth: &Truth, verdict: &mut Verdict) {
     }
 }
 
+/// O8: an unknown that was resolved, and said so, is charged what was said.
+fn resolved(truth: &Truth, charges: &HashMap<&str, Charge<'_>>, verdict: &mut Verdict) {
+    for (attempt, cost) in &truth.resolved {
+        let charge = charges.get(attempt.as_str());
+        let run_id = charge.map_or("", |charge| charge.receipt.run_id.as_str());
+        let holds = charge.is_some_and(|charge| charge.is_corrected && charge.cost == *cost);
+        verdict.check(holds, at("O8", run_id, attempt), || {
+            let now = charge.map(|charge| (charge.is_corrected, charge.cost));
+            format!("resolved at {cost} USD, and is now (corrected, charged) {now:?}")
+        });
+    }
+}
+
 /// O4 and O8: a complete answer has its receipt, at the provider's price.
 fn answer(
     seen: &Seen,
@@ -114,7 +128,9 @@ fn exhausted(
     while let Some(run_id) = run.filter(|_| depth < super::TREE_DEPTH_MAX) {
         let row = evidence.runs.get(run_id).copied().unwrap_or_default();
         let gone = row.posted + row.unknown + row.uncertain;
-        is_true |= row.limit.is_some_and(|limit| limit - gone < enough);
+        // An agent's limit may be tighter than its run's.
+        let limit = [row.limit, truth.limits.get(run_id).copied()].into_iter().flatten().min();
+        is_true |= limit.is_some_and(|limit| limit - gone < enough);
         run = truth.parents.get(run_id).map(String::as_str);
         depth += 1;
     }

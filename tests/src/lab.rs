@@ -28,6 +28,7 @@ pub mod chance;
 pub mod crowd;
 pub mod cut;
 pub mod evidence;
+pub mod full;
 pub mod halt;
 pub mod kill;
 pub mod load;
@@ -39,6 +40,7 @@ pub mod referee;
 pub mod relay;
 pub mod scene;
 pub mod shim;
+pub mod sync;
 pub mod torn;
 pub mod volume;
 

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tollgate_tests::lab::{Options, Report, crowd, cut, halt, kill, points, proxy, record, torn};
+use tollgate_tests::lab::{
+    Options, Report, crowd, cut, full, halt, kill, points, proxy, record, sync, torn,
+};
 
 #[derive(Debug, Parser)]
 #[command(name = "crashlab", about = "Breaks a backend and judges what is left by the bill")]
@@ -53,6 +55,10 @@ enum Fault {
     CutNosync,
     /// Negative control: the same under `--durability process` must show losses.
     CutProcess,
+    /// A disk filled and freed under load.
+    Full,
+    /// Syncs and writes that fail once or for ever, and slow syncs.
+    Sync,
 }
 
 impl Fault {
@@ -69,6 +75,8 @@ impl Fault {
             Self::Cut => ("cut", 400),
             Self::CutNosync => ("cut-nosync", 20),
             Self::CutProcess => ("cut-process", 20),
+            Self::Full => ("full", 1_000),
+            Self::Sync => ("sync", 160),
         }
     }
 
@@ -85,6 +93,8 @@ impl Fault {
             Self::Cut => cut::Cut::new(options, cut::Control::None).run().await,
             Self::CutNosync => cut::Cut::new(options, cut::Control::NoSync).run().await,
             Self::CutProcess => cut::Cut::new(options, cut::Control::Process).run().await,
+            Self::Full => full::Full::new(options).run().await,
+            Self::Sync => sync::Sync::new(options).run().await,
         }
     }
 }

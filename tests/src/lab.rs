@@ -15,9 +15,11 @@
 //! | fault | what is done |
 //! |---|---|
 //! | [`kill`] | kill -9 at a random moment under streaming clients, also while it starts |
+//! | [`clock`] | the wall clock jumps by hours and years, under load |
 //! | [`crowd`] | thousands at once on a limit for exactly k |
 //! | [`halt`] | SIGTERM with streams in flight, SIGSTOP and SIGCONT |
 //! | [`proxy`] | the wire to the provider cut, spoilt, slowed, swallowed, at every byte |
+//! | [`model`] | no process at all: the pure ledger against a naive one, in random histories |
 //! | [`torn`] | receipt files and the WAL's end torn at every byte; acknowledged frames lost |
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub mod chance;
+pub mod clock;
 pub mod crowd;
 pub mod cut;
 pub mod evidence;
@@ -32,12 +35,14 @@ pub mod full;
 pub mod halt;
 pub mod kill;
 pub mod load;
+pub mod model;
 pub mod oracle;
 pub mod points;
 pub mod proxy;
 pub mod record;
 pub mod referee;
 pub mod relay;
+pub mod rules;
 pub mod scene;
 pub mod shim;
 pub mod sync;

@@ -90,7 +90,9 @@ async fn a_pause_that_lasts_and_a_close_are_told_as_what_they_are() -> anyhow::R
 async fn a_frozen_run_goes_on_when_somebody_says_why() -> anyhow::Result<()> {
     let (house, _) = furnished(|_| {}).await?;
     house.budget("r", "1").await?;
-    house.route("r", "gpt-4", "[fault:over_cap] [out:10] please").await?;
+    let mut request = chat("r", "gpt-4", "[fault:over_cap] [out:50] please");
+    request["payload"]["max_tokens"] = json!(10);
+    house.post(&house.gateway("/route"), &request).await?;
     assert_eq!(house.route("r", "gpt-4", "hello").await?.code(), "run_frozen");
     assert_eq!(step(&house, "r", "resume", "").await?.code(), "note_required");
     step(&house, "r", "resume", r#"{"note":"the provider credited it"}"#).await?;

@@ -10,7 +10,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tollgate_tests::lab::{
-    Options, Report, crowd, cut, full, halt, kill, points, proxy, record, sync, torn,
+    Options, Report, clock, crowd, cut, full, halt, kill, model, points, proxy, record, rules,
+    sync, torn,
 };
 
 #[derive(Debug, Parser)]
@@ -46,6 +47,10 @@ enum Fault {
     Halt,
     /// The wire to the provider in trouble at every byte.
     Proxy,
+    /// The wall clock jumps by hours and years.
+    Clock,
+    /// The pure ledger against a naive one, in random histories.
+    Model,
     /// kill -9 before, inside and after every storage call of every story of up to three
     /// operations. A cycle is a story.
     Points,
@@ -59,6 +64,8 @@ enum Fault {
     Full,
     /// Syncs and writes that fail once or for ever, and slow syncs.
     Sync,
+    /// No fault: everyday rules, each put to a question from outside.
+    Rules,
 }
 
 impl Fault {
@@ -71,12 +78,15 @@ impl Fault {
             Self::Crowd => ("crowd", 100),
             Self::Halt => ("halt", 500),
             Self::Proxy => ("proxy", 20_000),
+            Self::Clock => ("clock", 200),
+            Self::Model => ("model", 1_000_000),
             Self::Points => ("points", 258),
             Self::Cut => ("cut", 400),
             Self::CutNosync => ("cut-nosync", 20),
             Self::CutProcess => ("cut-process", 20),
             Self::Full => ("full", 1_000),
             Self::Sync => ("sync", 160),
+            Self::Rules => ("rules", 10),
         }
     }
 
@@ -89,12 +99,15 @@ impl Fault {
             Self::Crowd => crowd::Crowd::new(options, CROWD).run().await,
             Self::Halt => halt::Halt::new(options).run().await,
             Self::Proxy => proxy::Proxy::new(options).run().await,
+            Self::Clock => clock::Clock::new(options).run().await,
+            Self::Model => Ok(model::Model::new(options).run()),
             Self::Points => points::Points::new(options, 3).run().await,
             Self::Cut => cut::Cut::new(options, cut::Control::None).run().await,
             Self::CutNosync => cut::Cut::new(options, cut::Control::NoSync).run().await,
             Self::CutProcess => cut::Cut::new(options, cut::Control::Process).run().await,
             Self::Full => full::Full::new(options).run().await,
             Self::Sync => sync::Sync::new(options).run().await,
+            Self::Rules => rules::Rules::new(options).run().await,
         }
     }
 }

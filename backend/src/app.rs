@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::api::{self, Rooms};
-use crate::config::{Config, Unbudgeted};
+use crate::audit::{self, Audit};
+use crate::config::{Config, Durability, Unbudgeted};
 use crate::flight::Gateway;
 use crate::hub::Hub;
 use crate::ledger::{Ledger, Policy};
@@ -25,7 +26,7 @@ use crate::projection::{Projection, Views};
 use crate::receipts::ReceiptFiles;
 use crate::recovery;
 use crate::registry::Registry;
-use crate::store::{Reader, Store};
+use crate::store::{Reader, Store, StoreError};
 use crate::upstream::Upstream;
 
 mod serve;
@@ -43,6 +44,7 @@ pub struct Backend {
     fatal: watch::Receiver<bool>,
     tasks: JoinSet<()>,
     projection: Option<std::thread::JoinHandle<()>>,
+    ledger: PathBuf,
     /// Held for as long as the backend lives; another process must not open the same ledger.
     _lock: File,
 }
@@ -72,6 +74,9 @@ impl Backend {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(tell_quality(rooms.clone(), stopped.clone()));
+        let audit = Audit::of(&recovery::ledger_path(&config.data_dir));
+        let ledger = rooms.gateway.ledger.clone();
+        tasks.spawn(audit::run(audit, ledger, config.audit_every, stopped.clone()));
         let routes: [Router; 3] =
             [api::router(rooms.clone()), api::gateway(rooms.clone()), api::events(rooms)];
         for (door, routes) in doors.into_iter().zip(routes) {
@@ -86,6 +91,7 @@ impl Backend {
             fatal,
             tasks,
             projection: Some(projection),
+            ledger: recovery::ledger_path(&config.data_dir),
             _lock: lock,
         })
     }
@@ -114,13 +120,20 @@ impl Backend {
                 tracing::warn!("projections are behind; the next start completes them");
             }
         }
+        // A ledger that failed to sync is left as it is, for the next start to judge.
+        if !*self.fatal.borrow() {
+            let emptied = Store::open(&self.ledger, Durability::Power).and_then(|s| s.empty_log());
+            if let Err(error) = emptied {
+                tracing::warn!(%error, "the ledger's log stays; the next start takes it in");
+            }
+        }
     }
 }
 
 /// Another process works on the same files.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is in use by another backend; stop it, or choose another --data-dir")]
-pub struct InUse(pub std::path::PathBuf);
+pub struct InUse(pub PathBuf);
 
 /// Ledger, projections, registry: recovered, before anyone can ask.
 async fn furnish(
@@ -130,6 +143,12 @@ async fn furnish(
 ) -> anyhow::Result<(Rooms, std::thread::JoinHandle<()>)> {
     let path = config.data_dir.join("gateway/ledger.db");
     let store = Store::open(&path, config.durability).context("failed to open the ledger")?;
+    match store.empty_log() {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("a reader is in the way: the ledger's log stays as it is"),
+        Err(StoreError::Outage(outage)) => tracing::warn!(%outage, "the ledger's log stays"),
+        Err(error) => return Err(error).context("failed to bring the ledger's log home"),
+    }
     let reader = Arc::new(Reader::open(&path).context("failed to open the ledger for reading")?);
     let hub = Hub::new();
     let views = Views::default();

@@ -5,12 +5,16 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::InUse;
+use crate::backup::BadCopy;
 use crate::config::ServeArgs;
 use crate::recovery::LossError;
 use crate::simulate;
 use crate::store::StoreError;
 
+mod backup;
 mod check;
+mod rebuild;
+mod resolve;
 mod serve;
 mod verify;
 
@@ -33,6 +37,14 @@ enum Command {
     Check(Box<ServeArgs>),
     /// Prove rows, accounts, receipts and files of a ledger against each other; changes nothing.
     Verify(verify::VerifyArgs),
+    /// Write receipt files anew from the ledger, or with --from-receipts the ledger from them.
+    Rebuild(rebuild::RebuildArgs),
+    /// Copy the ledger, beside a running backend, and prove the copy.
+    Backup(backup::BackupArgs),
+    /// Put a copy back, and complete it from receipt files.
+    Restore(backup::RestoreArgs),
+    /// Say what an attempt with an unknown outcome has cost.
+    Resolve(resolve::ResolveArgs),
     /// Serve a simulated provider that keeps its own bill.
     Simulate(simulate::SimulateArgs),
 }
@@ -53,6 +65,10 @@ pub fn main() -> ExitCode {
         }
         Command::Check(args) => Ok(check::run(*args)),
         Command::Verify(args) => verify::run(&args),
+        Command::Rebuild(args) => rebuild::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::restore(&args),
+        Command::Resolve(args) => runtime.block_on(resolve::run(args)),
     };
     done.unwrap_or_else(|error| complain(&error))
 }
@@ -62,7 +78,7 @@ fn complain(error: &anyhow::Error) -> ExitCode {
     let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>());
     match store {
         _ if error.is::<InUse>() => ExitCode::from(4),
-        _ if error.is::<LossError>() => ExitCode::from(3),
+        _ if error.is::<LossError>() || error.is::<BadCopy>() => ExitCode::from(3),
         Some(StoreError::Newer { .. }) => ExitCode::from(5),
         Some(error) if error.is_damage() => ExitCode::from(3),
         _ => ExitCode::FAILURE,

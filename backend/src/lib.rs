@@ -11,6 +11,8 @@
 
 pub mod api;
 pub mod app;
+pub mod audit;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -18,6 +20,7 @@ pub mod flight;
 pub mod hub;
 pub mod ledger;
 pub mod projection;
+pub mod rebuild;
 pub mod receipts;
 pub mod recovery;
 pub mod registry;

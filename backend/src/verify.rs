@@ -155,8 +155,10 @@ pub fn accounts(snapshot: &Snapshot) -> Result<Vec<Difference>, StoreError> {
             _ => Charge::Posted(row.charged, at_us),
         };
         tally.count(&row.run_id, &row.agent, charge);
+        tally.count(&row.run_id, &row.agent, Charge::Uncertain(row.uncertain, at_us));
     })?;
-    Ok(tally.differences(Parts::Charged))
+    // Rows of version 1 do not say what is uncertain.
+    Ok(tally.differences(if snapshot.version() < 2 { Parts::Charged } else { Parts::All }))
 }
 
 /// Receipt files of runs that the ledger does not know.

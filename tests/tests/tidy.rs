@@ -375,7 +375,7 @@ const BACKEND: &[&[&str]] = &[
     &["app"],
     &["api"],
     &["flight"],
-    &["projection", "registry", "simulate", "telemetry"],
+    &["audit", "backup", "projection", "rebuild", "registry", "simulate", "telemetry"],
     &["receipts", "upstream"],
     &["hub", "ledger", "recovery"],
     &["verify"],

@@ -40,6 +40,10 @@ fn shown(config: &Config) -> String {
         ("durability", quoted(config.durability.as_str().into())),
         ("unbudgeted", quoted(text(&config.unbudgeted))),
         ("contention_wait_ms", config.contention_wait.as_millis().to_string()),
+        ("pause_wait_ms", config.pause_wait.as_millis().to_string()),
+        ("unknown_ttl_h", (config.unknown_ttl.as_secs() / 3_600).to_string()),
+        ("storage_low_water_mib", (config.reserve.low_water >> 20).to_string()),
+        ("ballast_mib", (config.reserve.ballast >> 20).to_string()),
         ("deadline_s", config.deadline.as_secs().to_string()),
     ];
     if let Some(limit) = config.default_budget {

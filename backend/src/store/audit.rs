@@ -13,120 +13,15 @@ use tollgate_shared::price::PriceCard;
 
 use crate::store::{SCHEMA_VERSION, StoreError, read_only};
 
+mod rows;
+
+pub use rows::{AttemptRow, AuditEntry, PurseRow, ReceiptRow, RunRow, Sums};
+
 /// One moment of a ledger.
 #[derive(Debug)]
 pub struct Snapshot {
     db: Connection,
     version: i64,
-}
-
-/// What an account says of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Sums {
-    /// Bills that are known.
-    pub posted: Usd,
-    /// Held by attempts in flight.
-    pub pending: Usd,
-    /// Held by attempts whose bill is not known.
-    pub unknown: Usd,
-    /// What may still be billed for streams that were cut off.
-    pub uncertain: Usd,
-}
-
-/// A row of `runs`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunRow {
-    /// Its name.
-    pub run_id: String,
-    /// The run it is part of.
-    pub parent: Option<String>,
-    /// Whether it may spend.
-    pub state: String,
-    /// How it treats what may not fit.
-    pub mode: String,
-    /// Counts changes.
-    pub version: u64,
-    /// Most that it may spend.
-    pub limit: Option<Usd>,
-    /// Its account.
-    pub sums: Sums,
-    /// Receipts written.
-    pub seq: u64,
-    /// Hash of the last one.
-    pub head: String,
-    /// When it was first seen, in microseconds.
-    pub created_us: i64,
-    /// When its money last moved, in microseconds.
-    pub last_us: i64,
-    /// `lifetime` or `day`.
-    pub period: String,
-    /// Where the period begins that posted, unknown and uncertain count, in microseconds.
-    pub period_us: i64,
-}
-
-/// A row of `accounts`: the fleet's where both names are empty, else an agent's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PurseRow {
-    /// Whose run.
-    pub run_id: String,
-    /// Whose.
-    pub agent: String,
-    /// Most that it may spend.
-    pub limit: Option<Usd>,
-    /// Its account.
-    pub sums: Sums,
-    /// `lifetime` or `day`.
-    pub period: String,
-    /// Where the period begins, in microseconds.
-    pub period_us: i64,
-    /// From when on it counts, in microseconds.
-    pub since_us: i64,
-    /// Counts changes.
-    pub version: u64,
-}
-
-/// A row of `attempts`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptRow {
-    /// Whose budget.
-    pub run_id: String,
-    /// Which request.
-    pub request_id: String,
-    /// Which try of it.
-    pub attempt: u32,
-    /// The id that went upstream.
-    pub attempt_id: String,
-    /// Fingerprint of the request's body.
-    pub body_hash: String,
-    /// `pending`, `posted`, `voided` or `unknown`.
-    pub state: String,
-    /// What was set aside.
-    pub held: Usd,
-    /// What the run is charged.
-    pub charged: Usd,
-    /// The receipt it would get, while it is pending.
-    pub draft: Option<String>,
-    /// When it was held, in microseconds.
-    pub created_us: i64,
-    /// When it was settled, in microseconds.
-    pub settled_us: Option<i64>,
-    /// Who asked; empty in rows of version 1.
-    pub agent: String,
-    /// Its receipt's place in the chain; absent in rows of version 1.
-    pub seq: Option<u64>,
-}
-
-/// A row of `receipts`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReceiptRow {
-    /// Its place in the chain.
-    pub seq: u64,
-    /// When it was settled, in microseconds.
-    pub at_us: i64,
-    /// What the run is charged.
-    pub cost: Usd,
-    /// The exact line.
-    pub line: String,
 }
 
 impl Snapshot {
@@ -214,7 +109,6 @@ impl Snapshot {
                 sums: sums_of(row)?,
                 period: row.get("period")?,
                 period_us: row.get("period_us")?,
-                since_us: row.get("since_us")?,
                 version: row.get("version")?,
             })
         })
@@ -311,6 +205,21 @@ impl Snapshot {
         Ok(rows.into_iter().filter_map(read).collect())
     }
 
+    /// Who changed what, oldest first.
+    pub fn audit(&self) -> Result<Vec<AuditEntry>, StoreError> {
+        let sql = "SELECT at_us, action, subject, before, after, note FROM audit ORDER BY id";
+        self.all(sql, |row| {
+            Ok(AuditEntry {
+                at_us: row.get(0)?,
+                action: row.get(1)?,
+                subject: row.get(2)?,
+                before: row.get(3)?,
+                after: row.get(4)?,
+                note: row.get(5)?,
+            })
+        })
+    }
+
     fn attempts(
         &self,
         clause: &str,
@@ -328,8 +237,8 @@ impl Snapshot {
 
     fn select_attempts(&self) -> String {
         let more = match self.version {
-            ..2 => "'' AS agent, NULL AS seq",
-            _ => "agent, seq",
+            ..2 => "'' AS agent, NULL AS seq, 0 AS uncertain",
+            _ => "agent, seq, uncertain",
         };
         format!(
             "SELECT run_id, request_id, attempt, attempt_id, body_hash, state, held, charged, \
@@ -346,6 +255,18 @@ impl Snapshot {
         let rows = statement.query_map([], read)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// Writes one moment of a ledger to a file that does not exist yet. Nothing is synced.
+pub fn copy_into(path: &Path, to: &Path) -> Result<(), StoreError> {
+    let db = read_only(path)?;
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
+    }
+    let to = to.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(to.into()))?;
+    db.execute("VACUUM INTO ?", [to])?;
+    Ok(())
 }
 
 /// A state in which an attempt holds money.
@@ -384,6 +305,7 @@ fn attempt_of(row: &Row<'_>) -> rusqlite::Result<AttemptRow> {
         settled_us: row.get(10)?,
         agent: row.get(11)?,
         seq: row.get(12)?,
+        uncertain: Usd::from_column(row.get(13)?),
     })
 }
 

@@ -125,7 +125,10 @@ impl<'a> Check<'a> {
         }
         let Some(card) = self.cards.get(&receipt.price_id) else {
             let what = format!("price card `{}` is not kept: not priced again", receipt.price_id);
-            report.warn("price_unknown", run_id, what);
+            // Once for each card: a thousand receipts without it are one fact.
+            if !report.warnings.iter().any(|warning| warning.what == what) {
+                report.warn("price_unknown", run_id, what);
+            }
             return;
         };
         report.repriced += 1;
@@ -238,6 +241,13 @@ fn judge(run_id: &str, attempt: &Attempt, report: &mut Report) {
     if row.charged != charged {
         let what = format!("{named} is charged {} USD, its receipts say {charged}", row.charged);
         report.find("charged", run_id, seq, what);
+    }
+    if row.seq.is_some() && row.uncertain != attempt.uncertain {
+        let what = format!(
+            "{named} has {} USD uncertain, its receipt says {}",
+            row.uncertain, attempt.uncertain
+        );
+        report.find("uncertain", run_id, seq, what);
     }
     if row.seq.is_some_and(|place| Some(place) != seq) {
         report.find("place", run_id, seq, format!("{named} names another receipt as its own"));

@@ -64,6 +64,8 @@ pub struct Difference {
     pub said: Usd,
     /// What is right.
     pub counted: Usd,
+    /// Whether the account counts a day, where a clock decides what belongs to it.
+    pub is_daily: bool,
 }
 
 impl Tally {
@@ -111,7 +113,9 @@ impl Tally {
             let (said, counted) = (account.said, account.counted);
             let mut compare = |part, said, counted| {
                 if said != counted {
-                    found.push(Difference { owner: owner.clone(), part, said, counted });
+                    let is_daily = account.from_us != i64::MIN && part != "pending";
+                    let owner = owner.clone();
+                    found.push(Difference { owner, part, said, counted, is_daily });
                 }
             };
             compare("posted", said.posted, counted.posted);
@@ -174,7 +178,7 @@ impl fmt::Display for Owner {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { owner, part, said, counted } = self;
+        let Self { owner, part, said, counted, .. } = self;
         write!(f, "{owner} says {said} USD {part}, its attempts say {counted}")
     }
 }

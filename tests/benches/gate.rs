@@ -34,6 +34,8 @@ const CONCURRENT: [usize; 4] = [1, 64, 1_024, 8_192];
 const RUNS: [usize; 3] = [1, 1_000, 100_000];
 /// Spans in one file, when it is asked whether its receipts matter.
 const SPANS: usize = 8;
+/// From one run to the next: a prime, so that neighbours in the file are not neighbours in time.
+const STRIDE: usize = 7_919;
 /// Bare commits that are measured.
 const COMMITS: usize = 500;
 
@@ -139,8 +141,8 @@ impl Gate {
                         if started.elapsed() >= span {
                             break;
                         }
-                        // A stride that meets every run before it meets one again.
-                        let run = &runs[(client + turn * clients) % runs.len()];
+                        // Every run is met before one is met again, and no two neighbours in turn.
+                        let run = &runs[(client + turn * clients) * STRIDE % runs.len()];
                         waits_us.extend(
                             pass(&ledger, run, &card)
                                 .await?

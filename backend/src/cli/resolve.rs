@@ -10,13 +10,12 @@ use tollgate_shared::money::Usd;
 
 /// Flags of `tollgated resolve`.
 #[derive(Debug, Args)]
-#[group(id = "outcome", required = true, args = ["posted", "voided"])]
 pub(super) struct ResolveArgs {
     /// The attempt, as its receipt names it.
     #[arg(value_name = "ATTEMPT_ID")]
     pub attempt_id: String,
     /// It was billed: this much.
-    #[arg(long, value_name = "USD", conflicts_with = "voided")]
+    #[arg(long, value_name = "USD", required_unless_present = "voided", conflicts_with = "voided")]
     pub posted: Option<String>,
     /// It was not billed.
     #[arg(long)]

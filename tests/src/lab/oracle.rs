@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use tollgate_backend::simulate::{Bill, BillEntry};
 use tollgate_shared::money::Usd;
 use tollgate_shared::receipt::{Chain, Receipt, Status};
+use tollgate_shared::time::Timestamp;
 use tollgate_shared::usage::CostIs;
 
 use crate::lab::Breach;
@@ -40,6 +41,8 @@ pub struct Truth {
     pub parents: BTreeMap<String, String>,
     /// What clients saw since the last judgement.
     pub seen: Vec<Seen>,
+    /// The wall clock was moved: rolling figures look back from elsewhere and are not judged.
+    pub clock_jumps: bool,
     /// Attempts on the bill that, in the story being judged, were never sent.
     pub never_sent: Vec<String>,
     /// Unknown attempts whose resolution was acknowledged, and at what cost.
@@ -177,7 +180,7 @@ pub fn judge(evidence: &Evidence, truth: &Truth) -> Verdict {
 fn read_chains(evidence: &Evidence, verdict: &mut Verdict) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     for (run_id, lines) in &evidence.lines {
-        let mut chain = Chain::default();
+        let (mut chain, mut last) = (Chain::default(), Timestamp::default());
         for line in lines {
             let read = chain.next(line);
             verdict.check(read.is_ok(), at("O2", run_id, ""), || {
@@ -188,7 +191,13 @@ fn read_chains(evidence: &Evidence, verdict: &mut Verdict) -> Vec<Receipt> {
                 )
             });
             match read {
-                Ok(receipt) => receipts.push(receipt),
+                Ok(receipt) => {
+                    verdict.check(receipt.timestamp >= last, at("O2", run_id, ""), || {
+                        format!("line {} is from before the line before it", receipt.seq)
+                    });
+                    last = receipt.timestamp;
+                    receipts.push(receipt);
+                }
                 // What follows a broken link would only repeat the complaint.
                 Err(_) => break,
             }

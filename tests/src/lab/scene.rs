@@ -77,6 +77,8 @@ pub struct Limit<'a> {
     pub parent: Option<&'a str>,
     /// The agent that it is for.
     pub agent: Option<&'a str>,
+    /// The time that it is for, where that is not the run's lifetime.
+    pub period: Option<&'a str>,
 }
 
 impl Scene {
@@ -189,7 +191,12 @@ impl Scene {
     /// Sets a limit and remembers it as true, where its mode promises that it holds.
     pub async fn set(&mut self, limit: &Limit<'_>) -> anyhow::Result<String> {
         let mut body = json!({"run_id": limit.run_id, "budget_usd": limit.usd.to_string()});
-        let said = [("mode", limit.mode), ("parent", limit.parent), ("agent", limit.agent)];
+        let said = [
+            ("mode", limit.mode),
+            ("parent", limit.parent),
+            ("agent", limit.agent),
+            ("period", limit.period),
+        ];
         for (field, text) in said {
             if let Some(text) = text {
                 body[field] = json!(text);
@@ -246,7 +253,10 @@ impl Scene {
     /// Judges what is there now, with the backend running and nothing in flight.
     pub async fn judge(&mut self) -> anyhow::Result<Verdict> {
         let gateway = self.running()?.gateway.clone();
-        let evidence = Evidence::collect(&self.data_dir, &gateway, &self.client).await?;
+        let evidence = match self.truth.clock_jumps {
+            false => Evidence::collect(&self.data_dir, &gateway, &self.client).await?,
+            true => Evidence::timeless(&self.data_dir, &gateway, &self.client).await?,
+        };
         self.truth.set_bill(self.provider.bill());
         let mut verdict = oracle::judge(&evidence, &self.truth);
         let checkers = referee::Case {
@@ -274,7 +284,7 @@ impl<'a> Limit<'a> {
     /// A run's own limit, in a mode; an empty mode is not said.
     pub fn of(run_id: &'a str, usd: Usd, mode: &'a str) -> Self {
         let mode = Some(mode).filter(|mode| !mode.is_empty());
-        Self { run_id, usd, mode, parent: None, agent: None }
+        Self { run_id, usd, mode, parent: None, agent: None, period: None }
     }
 }
 

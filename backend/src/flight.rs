@@ -23,7 +23,7 @@ use tollgate_shared::select::{Demand, Objective, why};
 use tollgate_shared::usage::{CostIs, Usage, UsageSource};
 
 use crate::clock;
-use crate::ledger::{HoldError, Ledger, Order, Ticket};
+use crate::ledger::{HoldError, Ledger, Order, Ticket, Unbound};
 use crate::registry::{Choice, Entry, Registry};
 use crate::upstream::Upstream;
 use crate::upstream::dialect::Shape;
@@ -194,7 +194,7 @@ impl Gateway {
         }
         let mut failed: Vec<AttemptError> = Vec::new();
         let mut ticket: Option<Ticket> = None;
-        let mut number = None;
+        let (mut number, mut unproven) = (None, None);
         for place in 0..choice.plan.candidates.len().min(1 + FALLBACKS_MAX) {
             let entry = &choice.entries[choice.plan.candidates[place].index];
             let Some(passage) = self.registry.start(entry) else { continue };
@@ -202,6 +202,11 @@ impl Gateway {
             let order = order(request, &choice, place, (number, fallback_from));
             let mut hold = match self.ledger.hold(order).await {
                 Ok(hold) => hold,
+                // Another provider may have kept its word.
+                Err(error @ HoldError::Unbounded(Unbound::Provider(_))) => {
+                    unproven = Some(error);
+                    continue;
+                }
                 // What was tried before may have cost money: that is the answer, not the refusal.
                 Err(error) if !failed.is_empty() => {
                     tracing::warn!(%error, run.id = %request.run_id, "no money for a fallback");
@@ -228,7 +233,7 @@ impl Gateway {
         }
         drop(ticket);
         if failed.is_empty() {
-            return Err(FlightError::NoProvider(choice));
+            return Err(unproven.map_or(FlightError::NoProvider(choice), FlightError::Hold));
         }
         Err(FlightError::Upstream(failed))
     }
@@ -276,7 +281,11 @@ fn order(
         need,
         smallest,
         input_bound,
-        unbounded: request.shape.unbounded.clone(),
+        unbounded: match &request.shape.unbounded {
+            Some(field) => Some(Unbound::Field(field.clone())),
+            None => (!entry.registration.bounded)
+                .then(|| Unbound::Provider(entry.registration.name.clone())),
+        },
         choices: request.shape.choices,
         body_hash: request.body_hash.clone(),
         retry_unknown: request.retry_unknown,

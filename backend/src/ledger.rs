@@ -36,7 +36,7 @@ mod space;
 mod writer;
 
 pub use change::{Change, Resolve, StateStep};
-pub use error::{ChangeError, HoldError};
+pub use error::{ChangeError, HoldError, Unbound};
 pub use hold::{Ending, Hold, Order, Settlement, Ticket};
 use writer::Writer;
 

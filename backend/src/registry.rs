@@ -4,7 +4,7 @@
 //! requests read, so choosing takes no lock and no I/O. Health is memory only and starts neutral.
 //! Nothing is deleted: a removed provider becomes inactive.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,8 +25,10 @@ use crate::hub::Hub;
 
 mod live;
 mod rows;
+mod snapshot;
 
 pub use live::{Live, Passage};
+pub use snapshot::Snapshot;
 
 /// Why the registry could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -67,13 +69,6 @@ pub struct Entry {
     pub updated_at: Timestamp,
     /// How it is doing.
     pub live: Arc<Live>,
-}
-
-/// All providers at one moment.
-#[derive(Debug, Default)]
-pub struct Snapshot {
-    entries: BTreeMap<ProviderName, Arc<Entry>>,
-    active_by_model: HashMap<ModelName, Vec<Arc<Entry>>>,
 }
 
 /// The registry.
@@ -124,6 +119,8 @@ impl Entry {
             features: provider.features.clone(),
             slo: provider.slo,
             limits: provider.limits,
+            on_disconnect: provider.on_disconnect,
+            bounded: provider.bounded,
             api_key_env: provider.api_key_env.clone(),
             status: self.status,
             version: self.version,
@@ -146,34 +143,6 @@ impl Entry {
             p95_ms: quality.p95_ms,
             success_ppm: quality.success_ppm,
         }
-    }
-}
-
-impl Snapshot {
-    fn of(entries: BTreeMap<ProviderName, Arc<Entry>>) -> Self {
-        let mut active_by_model: HashMap<ModelName, Vec<Arc<Entry>>> = HashMap::new();
-        for entry in entries.values().filter(|entry| entry.status == ProviderStatus::Active) {
-            active_by_model
-                .entry(entry.registration.model.clone())
-                .or_default()
-                .push(Arc::clone(entry));
-        }
-        Self { entries, active_by_model }
-    }
-
-    /// Those that take traffic, by name.
-    pub fn active(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.values().filter(|entry| entry.status == ProviderStatus::Active)
-    }
-
-    /// Everyone who was ever registered, by name.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.values()
-    }
-
-    /// One of them.
-    pub fn get(&self, name: &str) -> Option<&Arc<Entry>> {
-        self.entries.get(name)
     }
 }
 
@@ -228,6 +197,7 @@ impl Registry {
         entries.insert(entry.registration.name.clone(), Arc::clone(&entry));
         self.swap(entries);
         self.hub.provider(entry.view(now));
+        self.hub.resolve(&alert::bound_id(&entry.registration.name));
         Ok((fresh, entry))
     }
 
@@ -260,6 +230,33 @@ impl Registry {
         self.hub.provider(entry.view(now));
         self.hub.resolve(&alert::circuit_id(name));
         Ok(entry)
+    }
+
+    /// A bill went beyond what was held: runs with a limit do not use the provider any more, until
+    /// somebody registers it anew.
+    pub fn lose_bound(&self, name: &ProviderName) -> Result<(), RegistryError> {
+        let db = self.db();
+        let now = clock::now();
+        let mut entries = self.snapshot().entries.clone();
+        let known = entries.get(name).ok_or_else(|| RegistryError::Unknown(name.clone()))?;
+        if !known.registration.bounded {
+            return Ok(());
+        }
+        let entry = Arc::new(Entry {
+            registration: Registration { bounded: false, ..known.registration.clone() },
+            card: Arc::clone(&known.card),
+            status: known.status,
+            version: known.version + 1,
+            registered_at: known.registered_at,
+            updated_at: now,
+            live: Arc::clone(&known.live),
+        });
+        entries.insert(name.clone(), Arc::clone(&entry));
+        // In memory first: a database that cannot be written must not keep it in use.
+        self.swap(entries);
+        self.hub.provider(entry.view(now));
+        self.hub.alert(alert::of_bound(name, now));
+        rows::save(&db, &entry)
     }
 
     /// Ranks the providers of a model. Where none fits, every other one is looked at as well, so

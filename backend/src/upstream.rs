@@ -3,11 +3,13 @@
 //! Sends one attempt and says what was observed, as facts: an answer, a stream, or a failure that
 //! [`tollgate_shared::retry`] can judge. Refuses to know budgets and to retry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tollgate_shared::provider::Registration;
 use tollgate_shared::retry::Failure;
@@ -23,6 +25,7 @@ use dialect::Outgoing;
 #[derive(Clone, Debug)]
 pub struct Upstream {
     client: reqwest::Client,
+    drains: Arc<Semaphore>,
 }
 
 /// What went wrong, for the verdict and in words for people.
@@ -51,7 +54,13 @@ impl Upstream {
             .tcp_nodelay(true)
             .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client })
+        Ok(Self { client, drains: Arc::new(Semaphore::new(DRAINS_MAX)) })
+    }
+
+    /// A place among the streams that are read on though their clients have left; `None` when
+    /// there are too many of them.
+    pub fn may_drain(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.drains).try_acquire_owned().ok()
     }
 
     /// Sends an attempt and waits for the head of its answer. From here on something may have
@@ -163,6 +172,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an idle connection is kept: shorter than what common servers allow, so that a request
 /// seldom meets a connection that is just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// Most streams that are read on at once for clients who have left.
+const DRAINS_MAX: usize = 64;
 
 /// Largest whole answer, in bytes.
 const ANSWER_MAX: usize = 32 * 1024 * 1024;

@@ -122,6 +122,26 @@ pub fn circuit_id(provider: &ProviderName) -> String {
     format!("circuit:{provider}")
 }
 
+/// The identity of the alert about a provider that went beyond its bound.
+pub fn bound_id(provider: &ProviderName) -> String {
+    format!("bound:{provider}")
+}
+
+/// The alert for a provider that billed more than what was held.
+pub fn of_bound(provider: &ProviderName, now: Timestamp) -> Alert {
+    Alert {
+        id: bound_id(provider),
+        severity: Severity::Critical,
+        subject: provider.to_string(),
+        rule: "bound".into(),
+        since: now,
+        what: "billed more than its bound".into(),
+        then: "runs with a limit do not use it until it is registered anew".into(),
+        state: AlertState::Open,
+        acked_by: None,
+    }
+}
+
 /// The alert for clocks that disagree about what day it is.
 pub fn of_clock(now: Timestamp) -> Alert {
     Alert {

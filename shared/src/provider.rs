@@ -61,6 +61,17 @@ pub struct Limits {
     pub concurrency: Option<u32>,
 }
 
+/// What becomes of a stream whose client has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// It is read on for its bill, which is then exact.
+    #[default]
+    Drain,
+    /// It is cut, which saves what it would have made; its bill is an estimate.
+    Cancel,
+}
+
 /// A registration that was accepted: valid in itself, with every price resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Registration {
@@ -84,6 +95,13 @@ pub struct Registration {
     pub slo: Option<Slo>,
     /// How much it takes.
     pub limits: Limits,
+    /// What becomes of a stream whose client has left.
+    #[serde(default)]
+    pub on_disconnect: OnDisconnect,
+    /// Whether its bills have stayed within what was held; a larger one takes the mark away until
+    /// it is registered anew.
+    #[serde(default = "yes")]
+    pub bounded: bool,
     /// The environment variable that holds its key; never the key.
     pub api_key_env: Option<String>,
     /// Said aloud: it costs nothing.
@@ -122,6 +140,7 @@ impl Registration {
         let features = features(&mut body)?;
         let slo = body.take("slo")?.map(checked_slo).transpose()?;
         let limits = body.take("limits")?.unwrap_or_default();
+        let on_disconnect = body.take("on_disconnect")?.unwrap_or_default();
         let api_key_env = body.take::<String>("api_key_env")?.map(env_name).transpose()?;
         let free = body.take("free")?.unwrap_or(false);
         let card = card(&mut body, dialect, free)?;
@@ -137,6 +156,8 @@ impl Registration {
             features,
             slo,
             limits,
+            on_disconnect,
+            bounded: true,
             api_key_env,
             free,
             card,
@@ -202,6 +223,11 @@ fn features(body: &mut Body) -> Result<Vec<String>, BodyError> {
     features.sort_unstable();
     features.dedup();
     Ok(features)
+}
+
+/// What is not said of an older registration: nobody had broken their word.
+const fn yes() -> bool {
+    true
 }
 
 fn checked_slo(slo: Slo) -> Result<Slo, BodyError> {

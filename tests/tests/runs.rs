@@ -88,7 +88,7 @@ async fn a_pause_that_lasts_and_a_close_are_told_as_what_they_are() -> anyhow::R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_run_goes_on_when_somebody_says_why() -> anyhow::Result<()> {
-    let (house, _) = furnished(|_| {}).await?;
+    let (house, provider) = furnished(|_| {}).await?;
     house.budget("r", "1").await?;
     let mut request = chat("r", "gpt-4", "[fault:over_cap] [out:50] please");
     request["payload"]["max_tokens"] = json!(10);
@@ -96,6 +96,9 @@ async fn a_frozen_run_goes_on_when_somebody_says_why() -> anyhow::Result<()> {
     assert_eq!(house.route("r", "gpt-4", "hello").await?.code(), "run_frozen");
     assert_eq!(step(&house, "r", "resume", "").await?.code(), "note_required");
     step(&house, "r", "resume", r#"{"note":"the provider credited it"}"#).await?;
+    // The run may go on; who broke their word is another question.
+    assert_eq!(house.route("r", "gpt-4", "hello").await?.code(), "unbounded_request");
+    house.register("only", "gpt-4", &provider).await?;
     assert_eq!(house.route("r", "gpt-4", "hello").await?.status, 200);
     house.leave().await
 }

@@ -235,6 +235,8 @@ fn provider(line: &ProviderLine<'_>) -> ProviderView {
         features: registration.features,
         slo: registration.slo,
         limits: registration.limits,
+        on_disconnect: registration.on_disconnect,
+        bounded: registration.bounded,
         api_key_env: None,
         status: ProviderStatus::Active,
         version: 1,

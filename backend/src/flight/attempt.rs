@@ -15,7 +15,7 @@ use tollgate_shared::usage::{CostIs, Usage, UsageSource};
 
 use crate::clock;
 use crate::flight::{Accepted, Delivery, Facts, FlightError, Gateway};
-use crate::ledger::{Ending, Hold, Settlement};
+use crate::ledger::{Ending, Hold, Settlement, Unsettled};
 use crate::registry::{Entry, Passage};
 use crate::upstream::dialect::{self, Ask, Stamp};
 use crate::upstream::{Failed, Upstream, rejected};
@@ -141,7 +141,7 @@ impl Attempt<'_> {
         let ending = self.posted(&hold, answer.usage, latency_ms);
         let usage = ending.usage;
         let (output_cap, status) = (chosen_cap(&hold), self.status());
-        let (cost, settled) = (ending.cost.total(), hold.settle(ending).await);
+        let (cost, settled) = (ending.cost.total(), self.settle(hold, ending).await);
         let settlement = match settled {
             Ok(settlement) => Some(settlement),
             Err(error) => {
@@ -177,6 +177,20 @@ impl Attempt<'_> {
             }),
         ));
         Ok(())
+    }
+
+    /// Settles. A provider that went beyond its bound is no longer trusted to have one.
+    async fn settle(&self, hold: Hold, ending: Ending) -> Result<Settlement, Unsettled> {
+        let settled = hold.settle(ending).await;
+        let broke = |settlement: &Settlement| {
+            settlement.receipt.flags.iter().any(|flag| flag == "bound_violation")
+        };
+        if settled.as_ref().is_ok_and(broke)
+            && let Err(error) = self.gateway.registry.lose_bound(&self.entry.registration.name)
+        {
+            tracing::error!(%error, "a provider's mark is taken away in memory alone");
+        }
+        settled
     }
 
     /// The ending of an answer that is complete, by what it says was used: exact where it says

@@ -1,10 +1,21 @@
 //! Why money is not given, and changes are not made.
 
 use tollgate_shared::budget::{BudgetError, Owner, Refusal, RunState, Shortfall};
-use tollgate_shared::id::{AttemptId, RequestId, RunId};
+use tollgate_shared::id::{AttemptId, ProviderName, RequestId, RunId};
 use tollgate_shared::money::Usd;
 
 use crate::store::Outage;
+
+/// Why a request has no upper bound.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unbound {
+    /// A field of it makes any bound impossible.
+    #[error("`payload.{0}` can cost any amount")]
+    Field(String),
+    /// Its provider has billed more than what was held.
+    #[error("provider `{0}` has billed more than its bound")]
+    Provider(ProviderName),
+}
 
 /// Why an attempt gets no money.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,8 +37,8 @@ pub enum HoldError {
         shortfall: Shortfall,
     },
     /// The request has no upper bound, and its run has a limit.
-    #[error("`payload.{0}` can cost any amount: a run with a limit cannot send it")]
-    Unbounded(String),
+    #[error("{0}: a run with a limit cannot send it")]
+    Unbounded(Unbound),
     /// Runs without a budget are refused here.
     #[error("run `{0}` has no budget, and runs without one are refused here")]
     Unbudgeted(RunId),

@@ -13,7 +13,7 @@ use tollgate_shared::price::{Cost, PriceCard};
 use tollgate_shared::receipt::{Receipt, Status};
 use tollgate_shared::usage::{CostIs, Usage, UsageSource};
 
-use crate::ledger::{Command, Unsettled};
+use crate::ledger::{Command, Unbound, Unsettled};
 
 /// A request for money.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub struct Order {
     pub smallest: Usd,
     /// The most input it can have, in tokens.
     pub input_bound: u64,
-    /// A field that makes any bound impossible: refused where the run has a limit.
-    pub unbounded: Option<String>,
+    /// What makes any bound impossible: refused where the run has a limit.
+    pub unbounded: Option<Unbound>,
     /// How many answers are asked for, each of them up to the cap.
     pub choices: u64,
     /// Fingerprint of the body; `None` where the caller gave no request id to deduplicate by.

@@ -111,6 +111,11 @@ impl Books {
         }
     }
 
+    /// Whether bills must never exceed an account's limit.
+    pub fn is_strict(&self, owner: &Owner) -> bool {
+        self.mode_of(owner).is_strict()
+    }
+
     /// What would be granted, with nothing changed.
     pub fn weigh(&self, request: &HoldRequest) -> Result<Grant, Denied> {
         let path = self.path(&request.run_id, &request.agent);

@@ -2,7 +2,17 @@
 //!
 //! Under a limit every forwarded request carries an output cap that the gateway set or checked;
 //! that turns an estimate into a bound. This module decides the cap and the amount to hold, in
-//! one step, from what an account has left.
+//! one step, from what the accounts above a request have left.
+//!
+//! | mode | a stated cap | no cap stated | can be passed by |
+//! |---|---|---|---|
+//! | `clamp` | lowered to what fits | injected: what fits, at most the default | nothing |
+//! | `hard` | kept; refused where it does not fit | injected: what fits, at most the default | nothing |
+//! | `expected` | kept; what is likely is held | none is forwarded; what is likely is held | what is in flight |
+//! | `soft` | kept; admitted where it does not fit | injected: at most the default | everything |
+//!
+//! While others hold money on an account, `clamp` gives at most half of what is left to one
+//! request: the first large one would else leave nothing for those beside it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,16 @@
 //! What an operator changes: limits, modes, places in the tree, and whether a run may spend.
+//!
+//! Every change names the version it was made against where its author saw one, so that two
+//! operators cannot overwrite each other unseen. A change never ends a hold: a limit that is
+//! lowered below what is spent blocks what comes next, a run that is closed lets what is in flight
+//! end. Who pauses, resumes and closes, and why, stands in the audit.
+//!
+//! | state | pause | resume | close |
+//! |---|---|---|---|
+//! | open | paused | open | closed |
+//! | paused | paused | open | closed |
+//! | frozen | refused | open, with a note | closed |
+//! | closed | refused | open, with a note | closed |
 
 use crate::budget::books::Books;
 use crate::budget::{

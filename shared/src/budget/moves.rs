@@ -1,4 +1,13 @@
 //! How money moves: held, settled, resolved, and counted anew when a day begins.
+//!
+//! ```text
+//!            final usage ──────────▶ posted
+//! pending ── proof of no bill ─────▶ voided
+//!    └────── anything else ────────▶ unknown ── evidence, or time ──▶ posted | voided
+//! ```
+//!
+//! Money leaves a hold only into a bill, or with proof that there is none: **I4**. What an unknown
+//! attempt holds is charged until somebody knows better.
 
 use crate::budget::books::Books;
 use crate::budget::{

@@ -1,4 +1,14 @@
 //! Whose money it is: accounts that a hold counts on, from the agent's up to the fleet's.
+//!
+//! ```text
+//! agent `Worker-5` of `task-2`   where it has a limit of its own
+//!   run `task-2`                 its lifetime, or each day
+//!     run `release`              the run that it is part of, and so on upwards
+//!       the fleet                each day, where it has a limit
+//! ```
+//!
+//! A hold is given on all of them or on none, and it ends on all of them. A place in the tree is
+//! chosen before the first hold, so what an account has spent is always the sum of what is below.
 
 use std::fmt;
 

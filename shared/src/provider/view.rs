@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::circuit::CircuitView;
 use crate::id::{ModelName, PriceId, ProviderName};
 use crate::price::{PriceCard, UsdPerToken};
-use crate::provider::{Dialect, Endpoint, Limits, Slo};
+use crate::provider::{Dialect, Endpoint, Limits, OnDisconnect, Slo};
 use crate::time::Timestamp;
 
 /// Whether a provider takes traffic at all.
@@ -80,6 +80,12 @@ pub struct ProviderView {
     pub slo: Option<Slo>,
     /// How much it takes.
     pub limits: Limits,
+    /// What becomes of a stream whose client has left.
+    #[serde(default)]
+    pub on_disconnect: OnDisconnect,
+    /// Whether runs with a limit may use it: its bills have stayed within what was held.
+    #[serde(default = "super::yes")]
+    pub bounded: bool,
     /// The environment variable that holds its key.
     pub api_key_env: Option<String>,
     /// Whether it takes traffic.

@@ -41,7 +41,9 @@ impl Model {
             if let Err(what) = history.tell(&mut report) {
                 report.breach("model", format!("history {seed}: {what}"));
             }
-            self.options.tell_progress(cycle, &report);
+            if cycle % PROGRESS_EVERY == 0 {
+                self.options.tell_progress(0, &report);
+            }
         }
         report
     }
@@ -327,6 +329,9 @@ impl History {
 fn limit_of(owner: Owner, limit: Option<Usd>) -> BudgetChange {
     BudgetChange { owner, limit, mode: None, parent: None, period: None, if_version: None }
 }
+
+/// Histories between two lines that tell how far it is.
+const PROGRESS_EVERY: u64 = 100_000;
 
 #[cfg(test)]
 mod tests {

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 use tollgate_shared::budget::Outcome;
 use tollgate_shared::money::Usd;
 use tollgate_shared::price::BillsPartial;
+use tollgate_shared::provider::OnDisconnect;
 use tollgate_shared::receipt::Status;
 use tollgate_shared::retry::Failure;
 use tollgate_shared::usage::{CostIs, Usage, UsageSource};
@@ -34,6 +35,8 @@ struct Progress {
     client: Option<Frames>,
     /// The client has hung up: what follows is read for the bill alone.
     client_left: Option<Instant>,
+    /// Its place among the streams that are read for nobody.
+    drain: Option<OwnedSemaphorePermit>,
     ttft_ms: Option<u64>,
 }
 
@@ -51,6 +54,7 @@ impl Stream<'_, '_> {
             frames: Vec::new(),
             client: None,
             client_left: None,
+            drain: None,
             ttft_ms: None,
         };
         match self.read(&mut response, &hold, &mut progress).await {
@@ -82,7 +86,13 @@ impl Stream<'_, '_> {
             if let Some(left) = progress.client_left {
                 until = until.min(left + DRAIN_MAX);
             }
-            let chunk = match next_chunk(response, until).await {
+            let next = match self.wait(response, until, progress).await {
+                Some(next) => next,
+                // Told once; from now on it is read for its bill alone, or not at all.
+                None if self.drains(progress) => continue,
+                None => return Err(client_left()),
+            };
+            let chunk = match next {
                 Ok(chunk) => chunk,
                 // The answer is whole; how its connection ends says nothing about it.
                 Err(_) if progress.reader.is_complete() => None,
@@ -94,6 +104,12 @@ impl Stream<'_, '_> {
             };
             self.forward(hold, progress).await;
             pushed.map_err(|error| unreadable(&error))?;
+            if hold.cap().is_some() && is_beyond(&progress.reader, &hold.bound()) {
+                return Err(beyond_bound());
+            }
+            if progress.client_left.is_some() && !self.drains(progress) {
+                return Err(client_left());
+            }
             if chunk.is_none() {
                 break;
             }
@@ -106,6 +122,39 @@ impl Stream<'_, '_> {
             word: "stream_cut".into(),
             detail: "the provider's stream ended before its end".into(),
         })
+    }
+
+    /// The next chunk; `None` where the client left while it was waited for.
+    async fn wait(
+        &self,
+        response: &mut reqwest::Response,
+        until: Instant,
+        progress: &mut Progress,
+    ) -> Option<Result<Option<Bytes>, Failed>> {
+        let Some(client) = progress.client.as_ref().filter(|_| progress.client_left.is_none())
+        else {
+            return Some(next_chunk(response, until).await);
+        };
+        tokio::select! {
+            biased;
+            next = next_chunk(response, until) => Some(next),
+            () = client.closed() => {
+                progress.client_left = Some(Instant::now());
+                None
+            }
+        }
+    }
+
+    /// Whether a stream without a client is read on: where its provider is to be, and as long as
+    /// not too many are.
+    fn drains(&self, progress: &mut Progress) -> bool {
+        if self.attempt.entry.registration.on_disconnect == OnDisconnect::Cancel {
+            return false;
+        }
+        if progress.drain.is_none() {
+            progress.drain = self.attempt.gateway.upstream.may_drain();
+        }
+        progress.drain.is_some()
     }
 
     /// Sends on what may flow. A client that left is noted; its bill is still read.
@@ -140,7 +189,7 @@ impl Stream<'_, '_> {
         };
         let tokens = ending.usage.input_tokens() + ending.usage.output_tokens();
         let facts = attempt.facts(chosen_cap(&hold));
-        let settled = hold.settle(ending).await;
+        let settled = attempt.settle(hold, ending).await;
         passage.answered(latency_ms, progress.ttft_ms, tokens);
         let mut tail = progress.reader.tail(attempt.request.shape.include_usage);
         let done = tail.pop();
@@ -171,8 +220,13 @@ impl Stream<'_, '_> {
             }
         };
         let ending = Ending { ttft_ms: progress.ttft_ms, latency_ms, ..ending };
-        let settled = hold.settle(ending).await;
-        passage.failed(&failed.word);
+        let settled = attempt.settle(hold, ending).await;
+        // A client that left, and our patience with what it left behind, are not the provider's.
+        if progress.client_left.is_some() {
+            drop(passage);
+        } else {
+            passage.failed(&failed.word);
+        }
         tracing::warn!(provider.name = %facts.provider, run.id = %facts.run_id, error = %failed.word,
             "a stream was cut off after content had reached the client");
         let message = format!("the provider's stream broke: {}", failed.word);
@@ -189,7 +243,9 @@ impl Stream<'_, '_> {
         let bound = hold.bound();
         let reported = progress.reader.partial_usage().unwrap_or_default();
         let counted = progress.reader.delivered_bytes().saturating_add(LAG_TOKENS);
-        let output = reported.output_tokens().max(counted).min(bound.output_tokens());
+        let beyond = failed.word == BEYOND_BOUND;
+        let most = if beyond { u64::MAX } else { bound.output_tokens() };
+        let output = reported.output_tokens().max(counted).min(most);
         let usage = match progress.reader.partial_usage() {
             Some(known) => {
                 Usage { output_visible: output.saturating_sub(known.reasoning), ..known }
@@ -201,7 +257,7 @@ impl Stream<'_, '_> {
         let charged = cost.total();
         let uncertain = (hold.amount() - charged).or_zero();
         Ending {
-            outcome: Outcome::Posted { cost: charged, uncertain, beyond_bound: false },
+            outcome: Outcome::Posted { cost: charged, uncertain, beyond_bound: beyond },
             status: Some(Status::CutOff),
             usage,
             usage_source: UsageSource::Counted,
@@ -210,6 +266,30 @@ impl Stream<'_, '_> {
             error: Some(failed.word.clone()),
             ..Ending::not_sent()
         }
+    }
+}
+
+/// Whether the least that a stream can have used passes what was held for it: a provider that
+/// ignores its cap is stopped while it does.
+fn is_beyond(reader: &StreamReader, bound: &Usage) -> bool {
+    let reported = reader.partial_usage().map_or(0, |usage| usage.output_tokens());
+    let counted = reader.delivered_bytes() / TOKEN_BYTES_MAX;
+    reported.max(counted) > bound.output_tokens()
+}
+
+fn client_left() -> Failed {
+    Failed {
+        failure: Failure::Broken,
+        word: "client_left".into(),
+        detail: "the client left, and its stream was cut".into(),
+    }
+}
+
+fn beyond_bound() -> Failed {
+    Failed {
+        failure: Failure::Broken,
+        word: BEYOND_BOUND.into(),
+        detail: "the provider went on beyond the output cap".into(),
     }
 }
 
@@ -246,6 +326,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// How long a stream is read on for its bill after its client has left.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
+
+/// Why a stream was cut that went on beyond its cap.
+const BEYOND_BOUND: &str = "beyond_bound";
+
+/// Longest text that one token of output can stand for, in bytes: the long runs of spaces and rules
+/// in the vocabularies of today's models.
+const TOKEN_BYTES_MAX: u64 = 128;
 
 /// Tokens that a provider may have made and not delivered when a stream is cut.
 const LAG_TOKENS: u64 = 32;

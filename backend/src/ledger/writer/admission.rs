@@ -52,16 +52,18 @@ impl Writer {
         if limited.is_none() && self.policy.refuse_unbudgeted {
             return Err(HoldError::Unbudgeted(run_id.clone()));
         }
-        if let (Some(_), Some(field)) = (limited, &order.unbounded) {
-            return Err(HoldError::Unbounded(field.clone()));
-        }
         let stopped = self
             .books
             .lineage(run_id)
             .find(|run| !matches!(run.state, RunState::Open | RunState::Paused));
-        stopped.map_or(Ok(()), |run| {
-            Err(HoldError::State { run_id: run.id.clone(), state: run.state })
-        })
+        if let Some(run) = stopped {
+            return Err(HoldError::State { run_id: run.id.clone(), state: run.state });
+        }
+        let bounds = |owner: &&Owner| limit_of(owner).is_some() && self.books.is_strict(owner);
+        if let (true, Some(why)) = (path.iter().any(|owner| bounds(&owner)), &order.unbounded) {
+            return Err(HoldError::Unbounded(why.clone()));
+        }
+        Ok(())
     }
 
     /// The attempt number this request goes on with, or what became of it before.

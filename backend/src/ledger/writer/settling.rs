@@ -181,8 +181,8 @@ fn beyond_bound(draft: &Receipt, ending: &Ending) -> Outcome {
         && (ending.usage.output_tokens() > draft.output_tokens
             || ending.usage.input_tokens() > draft.input_tokens);
     match ending.outcome {
-        Outcome::Posted { cost, uncertain, .. } => {
-            Outcome::Posted { cost, uncertain, beyond_bound: beyond }
+        Outcome::Posted { cost, uncertain, beyond_bound } => {
+            Outcome::Posted { cost, uncertain, beyond_bound: beyond_bound || beyond }
         }
         other => other,
     }

@@ -36,6 +36,7 @@ pub mod halt;
 pub mod kill;
 pub mod load;
 pub mod model;
+pub mod mutants;
 pub mod oracle;
 pub mod points;
 pub mod proxy;

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tollgate_tests::lab::{
-    Options, Report, clock, crowd, cut, full, halt, kill, model, points, proxy, record, rules,
-    sync, torn,
+    Options, Report, clock, crowd, cut, full, halt, kill, model, mutants, points, proxy, record,
+    rules, sync, torn,
 };
 
 #[derive(Debug, Parser)]
@@ -33,7 +33,7 @@ struct Cli {
     program: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Fault {
     /// kill -9 at a random moment under 64 streaming clients.
     Kill,
@@ -66,11 +66,17 @@ enum Fault {
     Sync,
     /// No fault: everyday rules, each put to a question from outside.
     Rules,
+    /// Negative controls: mistakes made in the sources, each to be caught. Wants cargo.
+    Mutants {
+        /// Only those with this in their name.
+        #[arg(long)]
+        only: Option<String>,
+    },
 }
 
 impl Fault {
     /// Its name on the command line and in the table, and how often it is brought about.
-    fn facts(self) -> (&'static str, u64) {
+    fn facts(&self) -> (&'static str, u64) {
         match self {
             Self::Kill => ("kill", 1_000),
             Self::Torn => ("torn", 10_000),
@@ -87,11 +93,12 @@ impl Fault {
             Self::Full => ("full", 1_000),
             Self::Sync => ("sync", 160),
             Self::Rules => ("rules", 10),
+            Self::Mutants { .. } => ("mutants", 1),
         }
     }
 
     /// Brings it about. One arm a fault.
-    async fn run(self, options: Options) -> anyhow::Result<Report> {
+    async fn run(self, options: Options, record: Option<PathBuf>) -> anyhow::Result<Report> {
         match self {
             Self::Kill => kill::Kill::new(options).run().await,
             Self::Torn => torn::Torn::new(options).run().await,
@@ -108,6 +115,7 @@ impl Fault {
             Self::Full => full::Full::new(options).run().await,
             Self::Sync => sync::Sync::new(options).run().await,
             Self::Rules => rules::Rules::new(options).run().await,
+            Self::Mutants { only } => mutants::Mutants { only, record }.run(),
         }
     }
 }
@@ -125,7 +133,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     let (name, cycles) = cli.fault.facts();
     let cycles = cli.cycles.unwrap_or(cycles);
     let options = Options { program, cycles, seed: cli.seed, tells_progress: true };
-    let report = cli.fault.run(options).await?;
+    let report = cli.fault.run(options, cli.record.clone()).await?;
     println!("{report}");
     if let Some(document) = cli.record {
         record::figures(&document, name, cli.seed, &report)?;

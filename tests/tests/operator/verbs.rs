@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::json;
+use tollgate_backend::verify::{Beside, verify};
 use tollgate_shared::receipt::{Receipt, Status};
 use tollgate_tests::{House, chat, simulator, until};
 
@@ -213,4 +214,50 @@ async fn a_row_that_a_stranger_edits_stops_admission() -> anyhow::Result<()> {
         assert_eq!(provider.bill().count, 1, "{sql}: nothing was sent");
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_ledger_is_never_accused() -> anyhow::Result<()> {
+    let every = std::time::Duration::from_millis(2);
+    let house = House::open_with(|config| config.audit_every = every).await?;
+    let provider = simulator(Dialect::Openai).await?;
+    house.register("only", "gpt-4", &provider).await?;
+    let budgets = house.gateway("/budget");
+    for body in [
+        json!({"run_id": "root", "budget_usd": 50, "period": "day"}),
+        json!({"run_id": "a", "budget_usd": 40, "parent": "root"}),
+        json!({"run_id": "b", "budget_usd": 40, "parent": "a"}),
+        json!({"run_id": "b", "agent": "tester", "budget_usd": 30}),
+    ] {
+        let reply = house.post(&budgets, &body).await?;
+        ensure!(reply.status == 200, "{}", reply.text);
+    }
+    let mut going = tokio::task::JoinSet::new();
+    for index in 0..120 {
+        let run_id = ["root", "a", "b"][index % 3];
+        let text = ["plain", "[fault:reset] x", "[fault:status503] x", "[slow:20ms] x"][index % 4];
+        let request = house.client().post(house.gateway("/route"));
+        let body = chat(run_id, "gpt-4", text).to_string();
+        going.spawn(request.header("content-type", "application/json").body(body).send());
+    }
+    while let Some(done) = going.join_next().await {
+        done??;
+    }
+    let mut resolved = 0;
+    let unknowns = house.get(&house.gateway("/unknowns")).await?.json();
+    for unknown in unknowns["unknowns"].as_array().context("no list")? {
+        let attempt_id = unknown["attempt_id"].as_str().context("no attempt id")?;
+        let url = house.gateway(&format!("/unknowns/{attempt_id}/resolve"));
+        let body = json!({"outcome": "posted", "cost_usd": "0.001", "evidence": "an invoice"});
+        ensure!(house.post(&url, &body).await?.status == 200);
+        resolved += 1;
+    }
+    ensure!(resolved > 0, "nothing was unknown: {unknowns}");
+    let costs = house.path("costs");
+    let report = verify(&house.path("gateway/ledger.db"), Some(&costs), Beside::Backend)?;
+    assert_eq!(report.findings, []);
+    ensure!(report.receipts >= 60, "{report:?}");
+    let health = house.get(&house.gateway("/health")).await?;
+    assert_eq!(health.json()["status"], "healthy", "{}", health.text);
+    house.leave().await
 }

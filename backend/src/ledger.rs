@@ -267,6 +267,11 @@ impl Ledger {
         answer.await.ok()
     }
 
+    /// Whether so many wait already that one more would be refused.
+    pub fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) >= QUEUE_MAX
+    }
+
     /// Whether it still commits.
     pub fn is_alive(&self) -> bool {
         !self.dead.load(Ordering::Acquire)

@@ -16,6 +16,7 @@ use tollgate_shared::window::WindowKind;
 use crate::api::{Problem, Rooms, budgets, read};
 use crate::clock;
 use crate::flight::{Accepted, Delivery, Facts};
+use crate::ledger::HoldError;
 use crate::store::Page;
 use crate::telemetry;
 use crate::upstream::dialect::Shape;
@@ -26,6 +27,10 @@ pub(super) async fn route(
     headers_in: HeaderMap,
     body: HttpBody,
 ) -> Result<Response, Problem> {
+    // Before the body is read: who cannot be served is told at once.
+    if rooms.gateway.ledger.is_full() {
+        return Err(HoldError::Overloaded.into());
+    }
     let request = RouteRequest::from_body(read::object(body).await?)?;
     let shape = Shape::of(&request.payload)?;
     let mut accepted = Accepted::new(request, shape);

@@ -16,7 +16,7 @@ use tollgate_shared::receipt::{Chain, Receipt, Status};
 
 use crate::ledger::Ledger;
 use crate::store::{AttemptRow, Held, RunRow, Snapshot, StoreError};
-use crate::verify::{Charge, Parts, Tally, sealed};
+use crate::verify::{Charge, Parts, Tally, sealed, sums};
 
 /// What earlier looks have seen.
 #[derive(Debug)]
@@ -98,11 +98,10 @@ impl Audit {
         for run in runs {
             self.runs.insert(run.run_id.clone(), (run.seq, run.head.clone()));
         }
-        snapshot.every_attempt(|row| {
-            let posted = if row.state == "posted" { row.charged } else { Usd::ZERO };
-            let sums = self.posted.entry((row.run_id, row.agent)).or_default();
-            *sums = (sums.0 + posted, sums.1 + row.uncertain);
-        })
+        for (key, sums) in sums(snapshot)? {
+            self.posted.insert(key, (sums.posted, sums.uncertain));
+        }
+        Ok(())
     }
 
     /// Reads what a run's chain has grown by.

@@ -123,9 +123,9 @@ fn find(data_dir: &Path) -> Result<Option<Loss>, StoreError> {
     if let Some(loss) = receipts_beyond(&snapshot, data_dir)? {
         return Ok(Some(loss));
     }
-    // A clock that jumped can move money between days; that is no reason to refuse a start.
-    let mut differences = verify::accounts(&snapshot)?.into_iter();
-    let difference = differences.find(|difference| !difference.is_daily);
+    // Not those that count a day: a clock that jumped can move money between days, and that is no
+    // reason to refuse a start.
+    let difference = verify::accounts(&snapshot)?.into_iter().next();
     Ok(difference.map(|difference| Loss::Account(difference.to_string())))
 }
 

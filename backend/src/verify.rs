@@ -5,12 +5,13 @@
 //! file compared byte for byte. Amounts are added here, never by SQL. Changes nothing, so it may
 //! run beside a backend; a file that is a little behind is then no more than a warning.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Serialize;
 use tollgate_shared::money::Usd;
 
-use crate::store::{Snapshot, StoreError};
+use crate::store::{Snapshot, StoreError, Sums};
 
 mod file;
 mod run;
@@ -141,24 +142,58 @@ pub fn verify(ledger: &Path, costs: Option<&Path>, beside: Beside) -> Result<Rep
 }
 
 /// What accounts say beside what their attempts add up to, without reading a single line: cheap
-/// enough for every start.
+/// enough for every start. Accounts that count a day are judged by what is in flight alone.
 pub fn accounts(snapshot: &Snapshot) -> Result<Vec<Difference>, StoreError> {
     if snapshot.version() == 0 {
         return Ok(Vec::new());
     }
     let mut tally = Tally::of(&snapshot.runs()?, &snapshot.purses()?);
-    snapshot.every_attempt(|row| {
-        let at_us = row.settled_us.unwrap_or(i64::MAX);
-        let charge = match row.state.as_str() {
-            "pending" => Charge::Pending(row.held),
-            "unknown" => Charge::Unknown(row.charged, at_us),
-            _ => Charge::Posted(row.charged, at_us),
-        };
-        tally.count(&row.run_id, &row.agent, charge);
-        tally.count(&row.run_id, &row.agent, Charge::Uncertain(row.uncertain, at_us));
-    })?;
+    for ((run_id, agent), sums) in sums(snapshot)? {
+        for charge in [
+            Charge::Posted(sums.posted, i64::MAX),
+            Charge::Pending(sums.pending),
+            Charge::Unknown(sums.unknown, i64::MAX),
+            Charge::Uncertain(sums.uncertain, i64::MAX),
+        ] {
+            tally.count(&run_id, &agent, charge);
+        }
+    }
     // Rows of version 1 do not say what is uncertain.
-    Ok(tally.differences(if snapshot.version() < 2 { Parts::Charged } else { Parts::All }))
+    let parts = if snapshot.version() < 2 { Parts::Charged } else { Parts::All };
+    let mut found = tally.differences(parts);
+    found.retain(|difference| !difference.is_daily);
+    Ok(found)
+}
+
+/// What the attempts of each run's agents add up to.
+pub(crate) fn sums(snapshot: &Snapshot) -> Result<HashMap<(String, String), Sums>, StoreError> {
+    let mut all: HashMap<(String, String), Sums> = HashMap::new();
+    // Attempts of a run lie together, and mostly those of an agent: most rows find their sums here.
+    let mut last = ((String::new(), String::new()), Sums::default());
+    let mut put = |key: (String, String), sums: Sums| {
+        let whole = all.entry(key).or_default();
+        whole.posted += sums.posted;
+        whole.pending += sums.pending;
+        whole.unknown += sums.unknown;
+        whole.uncertain += sums.uncertain;
+    };
+    snapshot.charges(|row| {
+        if (last.0.0.as_str(), last.0.1.as_str()) != (row.run_id, row.agent) {
+            let fresh = ((row.run_id.to_owned(), row.agent.to_owned()), Sums::default());
+            let (key, sums) = std::mem::replace(&mut last, fresh);
+            put(key, sums);
+        }
+        let sums = &mut last.1;
+        match row.state {
+            "pending" => sums.pending += row.held,
+            "unknown" => sums.unknown += row.charged,
+            _ => sums.posted += row.charged,
+        }
+        sums.uncertain += row.uncertain;
+    })?;
+    let (key, sums) = last;
+    put(key, sums);
+    Ok(all)
 }
 
 /// Receipt files of runs that the ledger does not know.

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 
+use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
 use tollgate_shared::id::PriceId;
 use tollgate_shared::money::Usd;
@@ -15,7 +16,7 @@ use crate::store::{SCHEMA_VERSION, StoreError, read_only};
 
 mod rows;
 
-pub use rows::{AttemptRow, AuditEntry, PurseRow, ReceiptRow, RunRow, Sums};
+pub use rows::{AttemptRow, AuditEntry, ChargeRow, PurseRow, ReceiptRow, RunRow, Sums};
 
 /// One moment of a ledger.
 #[derive(Debug)]
@@ -121,9 +122,24 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// Every attempt, those of one run together.
-    pub fn every_attempt(&self, take: impl FnMut(AttemptRow)) -> Result<(), StoreError> {
-        self.attempts("WHERE ? = '' ORDER BY run_id", "", take)
+    /// What every attempt is charged, those of one run together; as cheap as reading them can be.
+    pub fn charges(&self, mut take: impl FnMut(ChargeRow<'_>)) -> Result<(), StoreError> {
+        let more = if self.version < 2 { "'', 0" } else { "agent, uncertain" };
+        let sql = format!("SELECT run_id, state, held, charged, {more} FROM attempts");
+        let mut statement = self.db.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        let text = |error: FromSqlError| StoreError::Corrupt(format!("an attempt: {error}"));
+        while let Some(row) = rows.next()? {
+            take(ChargeRow {
+                run_id: row.get_ref(0)?.as_str().map_err(text)?,
+                state: row.get_ref(1)?.as_str().map_err(text)?,
+                held: Usd::from_column(row.get(2)?),
+                charged: Usd::from_column(row.get(3)?),
+                agent: row.get_ref(4)?.as_str().map_err(text)?,
+                uncertain: Usd::from_column(row.get(5)?),
+            });
+        }
+        Ok(())
     }
 
     /// Attempts in one of the states that hold money; there is an index of each.

@@ -101,6 +101,23 @@ pub struct AttemptRow {
     pub uncertain: Usd,
 }
 
+/// What a row of `attempts` is to accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChargeRow<'a> {
+    /// Whose budget.
+    pub run_id: &'a str,
+    /// Who asked; empty in rows of version 1.
+    pub agent: &'a str,
+    /// `pending`, `posted`, `voided` or `unknown`.
+    pub state: &'a str,
+    /// What was set aside.
+    pub held: Usd,
+    /// What the run is charged.
+    pub charged: Usd,
+    /// What may still be billed on top.
+    pub uncertain: Usd,
+}
+
 /// A row of `audit`: who changed what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {

@@ -126,6 +126,10 @@ impl Writer {
             receipt.usage_source = UsageSource::Counted;
         }
         receipt.cost_usd = resolve.cost - settled.held;
+        // What is not told by class is told as hold, so that the parts add up in every line.
+        receipt.cost.hold += receipt.cost_usd - receipt.cost.total();
+        // Its parts add up to it like everyone's: what was held is taken back.
+        receipt.cost.hold += receipt.cost_usd - receipt.cost.total();
         flag_violation(&mut receipt, &settled);
         self.seal(&mut receipt)?;
         let state = if resolve.voided { "voided" } else { "posted" };

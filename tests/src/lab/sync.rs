@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::lab::chance::Chance;
+use crate::lab::cut::hold_still;
 use crate::lab::load::{self, Load};
 use crate::lab::scene::Scene;
 use crate::lab::shim::{Calls, Deed, Plan, Shim, Switch};
@@ -107,6 +108,7 @@ impl Sync {
         let watched = self.watch(&scene, &switch, trouble).await;
         if trouble != Trouble::Slow {
             if let Some(volume) = &volume {
+                hold_still(&scene).await.ok();
                 shim.cut(&volume.path(), false)?;
             }
             scene.kill()?;

@@ -90,9 +90,9 @@ enum Command {
     GiveUp(AttemptId, Patience),
     Settle(Box<Receipt>, Box<Ending>, Option<oneshot::Sender<Settlement>>),
     Done(RunId, RequestId),
-    Change(BudgetChange, Option<String>, oneshot::Sender<Result<Change, ChangeError>>),
+    Change(Box<BudgetChange>, Option<String>, oneshot::Sender<Result<Change, ChangeError>>),
     State(StateStep, oneshot::Sender<Result<Change, ChangeError>>),
-    Resolve(Resolve, oneshot::Sender<Result<Receipt, ChangeError>>),
+    Resolve(Box<Resolve>, oneshot::Sender<Result<Receipt, ChangeError>>),
     /// Time has passed.
     Sweep,
     Read(Read),
@@ -224,7 +224,8 @@ impl Ledger {
         note: Option<String>,
     ) -> Result<Change, ChangeError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Change(change, note, reply)).map_err(|()| ChangeError::Unavailable)?;
+        self.send(Command::Change(Box::new(change), note, reply))
+            .map_err(|()| ChangeError::Unavailable)?;
         answer.await.unwrap_or(Err(ChangeError::Unavailable))
     }
 
@@ -238,7 +239,8 @@ impl Ledger {
     /// Says what an unknown attempt has cost; the answer is the correction as it is on disk.
     pub async fn resolve(&self, resolve: Resolve) -> Result<Receipt, ChangeError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Resolve(resolve, reply)).map_err(|()| ChangeError::Unavailable)?;
+        self.send(Command::Resolve(Box::new(resolve), reply))
+            .map_err(|()| ChangeError::Unavailable)?;
         answer.await.unwrap_or(Err(ChangeError::Unavailable))
     }
 

@@ -27,7 +27,8 @@ mod rows;
 
 pub use attempts::{LastAttempt, Lost, NewAttempt, Orphan};
 pub use audit::{
-    AttemptRow, AuditEntry, ChargeRow, Held, PurseRow, ReceiptRow, RunRow, Snapshot, Sums, copy_into,
+    AttemptRow, AuditEntry, ChargeRow, Held, PurseRow, ReceiptRow, RunRow, Snapshot, Sums,
+    copy_into,
 };
 pub use error::{Outage, StoreError};
 pub use reader::{Page, Reader};

@@ -5,6 +5,7 @@
 //! own bill, never against our books. A [`House`] that is left checks that nothing is pending.
 
 pub mod lab;
+pub mod orders;
 pub mod process;
 
 use std::path::PathBuf;

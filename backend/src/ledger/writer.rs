@@ -134,10 +134,11 @@ impl Writer {
     /// Applies a batch and commits it; on an error what is left of it was not applied.
     fn work(&mut self, batch: &mut VecDeque<Command>) -> Result<Vec<Told>, StoreError> {
         self.store.begin()?;
+        // First, so that everything in the group counts for the day that its time says.
+        self.pass_midnight();
         while let Some(owed) = self.owed.pop_front() {
             self.settle(owed)?;
         }
-        self.pass_midnight();
         while let Some(command) = batch.pop_front() {
             self.apply(command)?;
         }

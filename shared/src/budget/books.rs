@@ -24,6 +24,8 @@ pub struct Books {
     pub(super) purses: HashMap<RunId, BTreeMap<AgentName, Purse>>,
     /// Runs that count a day.
     pub(super) daily: BTreeSet<RunId>,
+    /// The day that they count.
+    pub(super) day: Timestamp,
     folded: HashMap<String, RunId>,
     agents: HashMap<RunId, BTreeSet<AgentName>>,
     outputs: Outputs,
@@ -42,7 +44,10 @@ impl Books {
     /// Puts an account beside the runs back; a run's own comes with [`Self::restore`].
     pub fn restore_purse(&mut self, owner: Owner, purse: Purse) {
         match owner {
-            Owner::Fleet => self.fleet = purse,
+            Owner::Fleet => {
+                self.day = purse.since.floor_to(DAY_S);
+                self.fleet = purse;
+            }
             Owner::Agent(run_id, agent) => {
                 self.purses.entry(run_id).or_default().insert(agent, purse);
             }
@@ -179,6 +184,11 @@ impl Books {
         self.folded.get(&id.folded()).filter(|known| *known != id)
     }
 
+    /// The day that daily accounts count.
+    pub fn day(&self) -> Timestamp {
+        self.day
+    }
+
     /// Every page, in no order.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.runs.values()
@@ -194,6 +204,9 @@ impl Books {
         self.holds.len()
     }
 }
+
+/// A day, in seconds.
+pub(super) const DAY_S: i64 = 86_400;
 
 /// Most agents counted in one run: enough for a swarm, a bound for an attacker's memory.
 pub const AGENTS_MAX: usize = 1_000;

@@ -4,6 +4,7 @@
 //! wall clock is believed anew as long as both agree; when they part, the day goes on by the
 //! monotonic one alone, so that it can come late and never early.
 
+use crate::budget::books::DAY_S;
 use crate::time::Timestamp;
 
 /// A day and how it is told.
@@ -47,9 +48,6 @@ impl Calendar {
         Reading { day: self.day, doubtful }
     }
 }
-
-/// A day, in seconds.
-const DAY_S: i64 = 86_400;
 
 /// How far wall and monotonic clock may part before the wall clock is not believed.
 const APART_MAX_US: i64 = 5_000_000;

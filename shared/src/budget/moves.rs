@@ -154,9 +154,14 @@ impl Books {
         (before != now).then(|| Crossing { owner: owner.clone(), level: now, limit })
     }
 
-    /// A day begins: accounts that count days begin anew. Answers those that did.
-    pub fn begin_day(&mut self, day: Timestamp) -> Vec<Owner> {
+    /// A day begins, at a moment in the ledger's own time: accounts that count days count what
+    /// comes from then on. Answers those that do.
+    pub fn begin_day(&mut self, day: Timestamp, now: Timestamp) -> Vec<Owner> {
         let mut begun = Vec::new();
+        if day <= self.day {
+            return begun;
+        }
+        self.day = day;
         let daily: Vec<RunId> = self.daily.iter().cloned().collect();
         let owners = daily.into_iter().map(Owner::Run).chain([Owner::Fleet]).chain(
             self.purses.iter().flat_map(|(run_id, agents)| {
@@ -167,24 +172,21 @@ impl Books {
             }),
         );
         for owner in owners.collect::<Vec<_>>() {
-            if self.since(&owner) >= day {
-                continue;
-            }
             let (_, exposed) = self.in_flight(&owner);
             if let Some(account) = self.account_mut(&owner) {
                 account.begin_anew(exposed);
             }
             match &owner {
-                Owner::Fleet => self.fleet.since = day,
+                Owner::Fleet => self.fleet.since = now,
                 Owner::Run(id) => {
                     if let Some(run) = self.runs.get_mut(id) {
-                        run.since = day;
+                        run.since = now;
                     }
                 }
                 Owner::Agent(id, agent) => {
                     let purse = self.purses.get_mut(id).and_then(|agents| agents.get_mut(agent));
                     if let Some(purse) = purse {
-                        purse.since = day;
+                        purse.since = now;
                     }
                 }
             }

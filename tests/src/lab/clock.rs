@@ -87,7 +87,7 @@ impl Clock {
         house.scene.truth.seen.extend(running.finish().await?);
         house.clock.set(0)?;
         house.is_still_spent("the clock was put right", &mut self.report).await?;
-        if cycle % 3 == 0 {
+        if cycle.is_multiple_of(3) {
             house.scene.kill()?;
             house.start().await?;
             house.is_still_spent("a start with the clock right", &mut self.report).await?;

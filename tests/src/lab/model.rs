@@ -41,7 +41,7 @@ impl Model {
             if let Err(what) = history.tell(&mut report) {
                 report.breach("model", format!("history {seed}: {what}"));
             }
-            if cycle % PROGRESS_EVERY == 0 {
+            if cycle.is_multiple_of(PROGRESS_EVERY) {
                 self.options.tell_progress(0, &report);
             }
         }
@@ -55,12 +55,18 @@ struct History {
     books: Books,
     naive: Ledger,
     now: i64,
+    /// Since when daily accounts count.
     day: i64,
+    /// Which day it is.
+    today: i64,
     attempts: u64,
 }
 
+/// One event in both ledgers; answers what it was.
+type Step = fn(&mut History) -> Result<&'static str, String>;
+
 /// What a history is made of, and how often.
-const STEPS: [(u64, fn(&mut History) -> Result<&'static str, String>); 9] = [
+const STEPS: [(u64, Step); 9] = [
     (40, History::hold),
     (18, History::post),
     (6, History::void),
@@ -80,6 +86,7 @@ impl History {
             naive: Ledger::default(),
             now: 0,
             day: 0,
+            today: 0,
             attempts: 0,
         }
     }
@@ -173,9 +180,12 @@ impl History {
             return Ok("nothing");
         };
         let attempt = &self.naive.attempts[at];
+        let most = attempt.amount + attempt.exposed;
         // Once in a while a provider breaks its word.
-        let most = attempt.amount + attempt.exposed + i128::from(self.chance.once_in(20)) * 50;
-        let cost = i128::from(self.chance.below(u64::try_from(most + 1).unwrap_or(1)));
+        let cost = match self.chance.once_in(15) {
+            true => most + 1 + i128::from(self.chance.below(50)),
+            false => i128::from(self.chance.below(u64::try_from(most + 1).unwrap_or(1))),
+        };
         let uncertain = match self.chance.once_in(5) {
             true => (attempt.amount - cost).max(0),
             false => 0,
@@ -185,7 +195,7 @@ impl History {
             uncertain: Usd::from_picos(uncertain),
             beyond_bound: false,
         };
-        let violation = cost > attempt.amount + attempt.exposed;
+        let violation = cost > most;
         let settled = self.settle(at, outcome, State::Posted { cost, uncertain, at: self.now })?;
         if settled != violation {
             return Err(format!("a bill of {cost} is told as {settled}"));
@@ -292,9 +302,12 @@ impl History {
     }
 
     fn midnight(&mut self) -> Result<&'static str, String> {
+        // The moment at which it is noticed is where the counting begins.
+        self.today += 86_400_000_000;
         self.now += 1;
         self.day = self.now;
-        self.books.begin_day(Timestamp::from_micros(self.day));
+        let (day, now) = (Timestamp::from_micros(self.today), Timestamp::from_micros(self.now));
+        self.books.begin_day(day, now);
         self.naive.begin_day(self.day);
         Ok("a day began")
     }

@@ -302,7 +302,6 @@ mod tests {
     async fn serve(listener: &TcpListener, frames: &[String]) -> String {
         let (stream, _) = listener.accept().await.unwrap();
         let mut path = String::new();
-        #[expect(clippy::result_large_err, reason = "the callback's type is tungstenite's")]
         let note = |request: &tokio_tungstenite::tungstenite::handshake::server::Request,
                     response| {
             path = request.uri().to_string();

@@ -79,8 +79,10 @@ impl Writer {
                 charged: last.map(|last| last.charged).unwrap_or_default(),
             })
         };
-        let other_body =
-            last.as_ref().is_some_and(|last| order.body_hash.as_deref() != Some(&last.body_hash));
+        // An attempt that is known from its receipt alone has no fingerprint to compare.
+        let other_body = last.as_ref().is_some_and(|last| {
+            !last.body_hash.is_empty() && order.body_hash.as_deref() != Some(&last.body_hash)
+        });
         if other_body {
             return Ok(repeated(
                 "idempotency_mismatch",

@@ -78,11 +78,10 @@ impl Writer {
     /// Accounts that count days begin anew when both clocks say that one has begun.
     pub(super) fn pass_midnight(&mut self) {
         let day = self.read_calendar();
-        let fleet_since = self.books.purse(&Owner::Fleet).map(|fleet| fleet.since);
-        if fleet_since.is_some_and(|since| since >= day) {
+        let begun = self.books.begin_day(day, self.now);
+        if begun.is_empty() {
             return;
         }
-        let begun = self.books.begin_day(day);
         let crossed = begun.iter().filter_map(|owner| self.books.relevel(owner)).collect();
         self.tell_crossings(crossed);
         self.group.dirty.extend(begun.iter().cloned());

@@ -177,8 +177,8 @@ fn a_new_day_frees_what_was_spent_and_keeps_what_is_in_flight() {
         books.holds().find(|(id, _)| id.as_str() == "a-2").map(|(_, hold)| hold.clone()).unwrap();
     books.settle(&"a-2".parse().unwrap(), Outcome::Unknown, T0).unwrap();
     assert_eq!(available(&books, "r"), 1_000 - 300 - 200 - 250);
-    assert_eq!(books.begin_day(day), [Owner::Run("r".parse().unwrap()), Owner::Fleet]);
-    assert!(books.begin_day(day).is_empty(), "once");
+    assert_eq!(books.begin_day(day, day), [Owner::Run("r".parse().unwrap()), Owner::Fleet]);
+    assert!(books.begin_day(day, day).is_empty(), "once");
     assert_eq!(available(&books, "r"), 1_000 - 250);
     // What is learned about yesterday's unknown is no spending of today.
     let unknown = Unresolved { hold: lost, at: T0 };

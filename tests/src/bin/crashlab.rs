@@ -68,7 +68,7 @@ enum Fault {
     Rules,
     /// Negative controls: mistakes made in the sources, each to be caught. Wants cargo.
     Mutants {
-        /// Only those with this in their name.
+        /// Only those with one of these in their name, between commas.
         #[arg(long)]
         only: Option<String>,
     },

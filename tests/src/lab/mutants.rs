@@ -43,7 +43,7 @@ struct Table {
 /// The controls.
 #[derive(Debug)]
 pub struct Mutants {
-    /// Only those with this in their name.
+    /// Only those with one of these in their name, between commas.
     pub only: Option<String>,
     /// Where the table of figures is.
     pub record: Option<PathBuf>,
@@ -86,7 +86,8 @@ impl Mutants {
     /// Makes every mistake and says who noticed.
     pub fn run(&self) -> anyhow::Result<Report> {
         let wanted = |mutant: &Mutant| {
-            self.only.as_ref().is_none_or(|only| mutant.name.contains(only.as_str()))
+            let named = |only: &String| only.split(',').any(|part| mutant.name.contains(part));
+            self.only.as_ref().is_none_or(named)
         };
         let mutants: Vec<Mutant> = table()?.into_iter().filter(wanted).collect();
         let workshop = Workshop::open()?;
@@ -241,11 +242,17 @@ impl Workshop {
     }
 }
 
-/// The beginning of a complaint, without what differs from run to run and what breaks a table.
+/// The beginning of a complaint, without ids that differ from run to run and what breaks a table.
 fn short(complaint: &str) -> String {
     let plain = complaint.replace('|', "/");
-    let begin: String = plain.chars().take(SHOWN).collect();
-    if begin.len() < plain.len() { format!("{begin} …") } else { begin }
+    let told = match plain.split_once("`: ") {
+        Some((place, what)) => {
+            format!("{}: {what}", place.split_whitespace().next().unwrap_or_default())
+        }
+        None => plain,
+    };
+    let begin: String = told.chars().take(SHOWN).collect();
+    if begin.len() < told.len() { format!("{begin} …") } else { begin }
 }
 
 /// The repository that this was built from.

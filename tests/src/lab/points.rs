@@ -108,6 +108,9 @@ impl Teller {
             (self.number % DEEP_EVERY == DEEP_EVERY - 1).then(|| chance.below(calls.len() as u64));
         for (index, call) in calls.iter().enumerate() {
             for moment in moments(call) {
+                if self.with_report(|report| report.breaches.len() >= BREACHES_ENOUGH) {
+                    return Ok(());
+                }
                 let is_deep = deep == Some(index as u64) && moment != Moment::After;
                 self.die_at(call, moment, is_deep.then_some(&mut chance)).await?;
             }
@@ -160,6 +163,9 @@ impl Teller {
         let deeper = chance.below(calls.len() as u64);
         for (index, call) in calls.iter().enumerate() {
             for moment in moments(call) {
+                if self.with_report(|report| report.breaches.len() >= BREACHES_ENOUGH) {
+                    return Ok(());
+                }
                 stage.branch_from(&dead, &truth)?;
                 stage.die_starting(&self.shim, call, moment).await?;
                 self.with_report(|report| report.count("deaths in recovery", 1));
@@ -269,6 +275,9 @@ const LINGER_MS: u32 = 15;
 
 /// One story in so many has its recovery killed as well, at every call.
 const DEEP_EVERY: u64 = 3;
+
+/// After so many breaches the rest is not told: more would say the same, and slowly.
+const BREACHES_ENOUGH: usize = 4;
 
 /// The checker in Python judges one judgement in so many.
 const PYTHON_EVERY: u64 = 128;

@@ -157,7 +157,7 @@ impl Stage {
         let scene = &mut self.scene;
         let gateway = scene.running()?.gateway.clone();
         let evidence = Evidence::collect(&scene.data_dir, &gateway, &scene.client()).await?;
-        scene.truth.bill = bill;
+        scene.truth.set_bill(bill);
         let mut verdict = oracle::judge(&evidence, &scene.truth);
         let case = referee::Case {
             program: &scene.program,

@@ -83,8 +83,8 @@ pub struct Facts {
     pub model: ModelName,
     /// How many attempts were made.
     pub attempts: u32,
-    /// The output cap, where the gateway chose it.
-    pub output_cap: Option<u64>,
+    /// The output cap, where the gateway chose it, and by what.
+    pub output_cap: Option<(u64, CapSource)>,
     /// What it cost, and the run's account after it; known once it is settled.
     pub settled: Option<(Usd, Account)>,
 }

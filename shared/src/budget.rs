@@ -78,6 +78,9 @@ pub struct Shortfall {
     pub posted_usd: Usd,
     /// Pending and unknown holds.
     pub held_usd: Usd,
+    /// Those of them that come free only with evidence: see `GET /unknowns`.
+    #[serde(default)]
+    pub unknown_usd: Usd,
     /// What is left.
     pub available_usd: Usd,
     /// The least that the request needs.
@@ -155,6 +158,7 @@ impl Account {
             limit_usd: self.limit.unwrap_or_default(),
             posted_usd: self.posted,
             held_usd: self.held(),
+            unknown_usd: self.unknown,
             available_usd: self.available().unwrap_or_default(),
             needed_usd: needed,
         }

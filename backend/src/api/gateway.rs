@@ -169,8 +169,9 @@ fn headers(facts: &Facts, receipt: Option<ReceiptState>) -> HeaderMap {
     put("x-tollgate-provider", facts.provider.as_str());
     put("x-tollgate-model", facts.model.as_str());
     put("x-tollgate-attempts", &facts.attempts.to_string());
-    if let Some(cap) = facts.output_cap {
+    if let Some((cap, source)) = facts.output_cap {
         put("x-tollgate-output-cap", &cap.to_string());
+        put("x-tollgate-output-cap-source", source.as_str());
     }
     if let Some((cost, account)) = &facts.settled {
         put("x-tollgate-cost-usd", &cost.to_string());

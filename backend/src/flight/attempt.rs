@@ -314,7 +314,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn facts(&self, output_cap: Option<u64>) -> Facts {
+    fn facts(&self, output_cap: Option<(u64, CapSource)>) -> Facts {
         Facts {
             request_id: self.request.request_id.clone(),
             run_id: self.request.run_id.clone(),
@@ -328,10 +328,12 @@ impl Attempt<'_> {
 }
 
 /// The cap, where the gateway chose it: a short answer is then explainable.
-fn chosen_cap(hold: &Hold) -> Option<u64> {
+fn chosen_cap(hold: &Hold) -> Option<(u64, CapSource)> {
     match hold.cap_source() {
         CapSource::Caller | CapSource::None => None,
-        CapSource::Model | CapSource::Budget | CapSource::Gateway => hold.cap(),
+        source @ (CapSource::Model | CapSource::Budget | CapSource::Gateway) => {
+            hold.cap().map(|cap| (cap, source))
+        }
     }
 }
 

@@ -58,6 +58,19 @@ pub enum CapSource {
     None,
 }
 
+impl CapSource {
+    /// The word for it, as on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Model => "model",
+            Self::Budget => "budget",
+            Self::Gateway => "gateway",
+            Self::None => "none",
+        }
+    }
+}
+
 /// What one request can cost at one provider, before its cap is decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {

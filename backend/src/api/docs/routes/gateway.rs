@@ -189,13 +189,14 @@ pub(in crate::api::docs) const GATEWAY: Service = Service {
 };
 
 /// The facts of a routed answer, as headers; a stream has those that are known when it begins.
-const FACTS: [(&str, &str); 9] = [
+const FACTS: [(&str, &str); 10] = [
     ("x-tollgate-request-id", "The request, by the caller's name or ours."),
     ("x-tollgate-run-id", "Who paid."),
     ("x-tollgate-provider", "Who answered."),
     ("x-tollgate-model", "The model that was asked for."),
     ("x-tollgate-attempts", "How many attempts were made."),
-    ("x-tollgate-output-cap", "The cap that was forwarded, where there was one."),
+    ("x-tollgate-output-cap", "The output cap that was forwarded, where the gateway chose it."),
+    ("x-tollgate-output-cap-source", "By what: `gateway`, `budget`, or the `model`'s maximum."),
     ("x-tollgate-cost-usd", "What the attempt cost."),
     ("x-tollgate-run-posted-usd", "What the run's bills are known to be."),
     ("x-tollgate-receipt", "`durable` or `pending`."),

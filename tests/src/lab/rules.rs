@@ -63,6 +63,7 @@ impl Rules {
         self.hold("O3", "a broken word freezes", court.broken_word_freezes().await);
         self.hold("O8", "held money is waited for", court.contended_is_not_exhausted().await);
         self.hold("O8", "who waits is asked again", court.waiting_is_asked_again().await);
+        self.hold("O8", "a freeze is for all", court.waiting_sees_the_freeze().await);
         self.hold("O7", "a lower limit kills nothing", court.lower_limit_kills_nothing().await);
         self.hold("O2", "one process at a time", court.one_process().await);
         self.judge(court).await?;
@@ -294,7 +295,7 @@ fn refused(saw: Saw, with: u16, as_what: &str) -> anyhow::Result<()> {
 }
 
 /// A run for each rule that spends.
-const RUNS: [&str; 13] = [
+const RUNS: [&str; 14] = [
     "cap", "choices", "input", "repeat", "lost", "broken", "leave", "word", "turn", "shut",
-    "lower", "late", "day",
+    "froze", "lower", "late", "day",
 ];

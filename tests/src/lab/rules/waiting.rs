@@ -38,6 +38,22 @@ impl Court {
         refused(self.end(waiting).await?, 409, "run_closed")
     }
 
+    /// The provider of the one at work breaks its word, so the run freezes: who waits for the money
+    /// that comes free gets none of it.
+    pub(super) async fn waiting_sees_the_freeze(&mut self) -> anyhow::Result<()> {
+        self.limit("froze", "0.07", "hard").await?;
+        let long = format!("[slow:900ms][fault:over_cap][out:3] {}", "word ".repeat(400));
+        let slow = self.begin(&Ask { cap: Some(20), ..tight("froze", "first", &long) })?;
+        self.is_held("froze").await?;
+        let waiting = self.begin(&tight("froze", "second", "[out:3] and me?"))?;
+        answered(self.end(slow).await?)?;
+        match waiting.await?.saw {
+            // By its state, or because its provider's word is worth nothing now.
+            Saw::Refusal { status: 409 | 422, .. } => Ok(()),
+            other => bail!("who waited was served by a frozen run: {other:?}"),
+        }
+    }
+
     /// What is in flight when its limit is lowered is answered and charged.
     pub(super) async fn lower_limit_kills_nothing(&mut self) -> anyhow::Result<()> {
         self.limit("lower", "1", "clamp").await?;

@@ -53,7 +53,10 @@ pub async fn run(
             let found = audit.look();
             (audit, found)
         });
-        let Ok((returned, found)) = looked.await else { return };
+        let Ok((returned, found)) = looked.await else {
+            // Books that nobody can read are not to be trusted more than books that do not add up.
+            return ledger.stop_admission("the audit of the books broke off".into());
+        };
         audit = returned;
         match found {
             Ok(None) => {}

@@ -67,11 +67,13 @@ pub fn restore(data_dir: &Path, from: &Path, lose: u64) -> anyhow::Result<Rebuil
              `--lose {lost}` to go on"
         );
     }
+    // Without a ledger and a mark of it nobody can say what was made after the copy.
+    let is_blind = !path.exists() && recovery::mark(data_dir).is_none();
     let fresh = path.with_extension("db.restored");
     fs::copy(from, &fresh).context("failed to copy")?;
     File::open(&fresh)?.sync_all()?;
     rebuild::replace(data_dir, &path, &fresh)?;
-    rebuild::ledger(data_dir)
+    rebuild::ledger(data_dir, is_blind)
 }
 
 /// Copies, syncs and proves.

@@ -78,7 +78,7 @@ pub fn files(data_dir: &Path) -> anyhow::Result<Files> {
 
 /// Makes a ledger from receipt files and what is left of the old ledger, and puts it in its place.
 /// The caller holds the data directory's lock.
-pub fn ledger(data_dir: &Path) -> anyhow::Result<Rebuilt> {
+pub fn ledger(data_dir: &Path, is_blind: bool) -> anyhow::Result<Rebuilt> {
     let path = ledger_path(data_dir);
     let fresh = path.with_extension("db.new");
     for part in parts(&fresh) {
@@ -86,7 +86,11 @@ pub fn ledger(data_dir: &Path) -> anyhow::Result<Rebuilt> {
     }
     let mut rebuilt = Rebuilt::default();
     let mark = recovery::mark(data_dir).unwrap_or(0);
-    let old = Old::read(data_dir, mark, &mut rebuilt.notes)?;
+    let mut old = Old::read(data_dir, mark, &mut rebuilt.notes)?;
+    if is_blind {
+        rebuilt.notes.push("what was made after the copy is not known: every run is frozen".into());
+        old.is_behind = true;
+    }
     let store = Store::open(&fresh, Durability::Power)?;
     store.begin_restore()?;
     write(&store, &old, data_dir, &mut rebuilt)?;

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tollgate_shared::budget::{Books, Owner, Purse, Run};
 use tollgate_shared::id::{AgentName, PriceId, RunId};
 use tollgate_shared::money::Usd;
@@ -125,6 +125,11 @@ impl Store {
             let (owner, purse) = row?;
             books.restore_purse(owner, purse);
         }
+        let day = "SELECT value FROM meta WHERE key = 'day'";
+        let day = self.db.query_row(day, [], |row| row.get(0)).optional()?;
+        // A ledger that was made anew knows it by its fleet's account alone.
+        let counted = books.purse(&Owner::Fleet).map(|fleet| fleet.since.floor_to(86_400));
+        books.restore_day(day.map_or(counted.unwrap_or_default(), Timestamp::from_micros));
         books.relevel_quietly();
         let mut statement = self.db.prepare("SELECT run_id, agent FROM agents")?;
         let agents = statement.query_map([], |row| {
@@ -141,6 +146,13 @@ impl Store {
     pub fn commits(&self) -> Result<u64, StoreError> {
         let sql = "SELECT value FROM meta WHERE key = 'commits'";
         Ok(self.db.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    /// Remembers which day daily accounts count.
+    pub fn save_day(&self, day: Timestamp) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES ('day', ?)";
+        self.db.prepare_cached(sql)?.execute([day.micros()])?;
+        Ok(())
     }
 
     /// Counts a group, in the group itself.

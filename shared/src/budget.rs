@@ -168,16 +168,25 @@ impl Account {
     /// little above the largest limit.
     pub fn can_count(&self, amount: Usd) -> bool {
         let most = Usd::from_picos(i128::from(LIMIT_MAX_USD) * PICOS_PER_USD);
-        self.posted + self.held() + self.uncertain + amount <= most
+        self.posted + self.held() + self.uncertain + self.exposed + amount <= most
     }
 
     /// Most that can be billed above the limit by what is in flight, while providers keep their
     /// word: nothing in the modes that hold the worst case.
     pub fn overshoot(&self, mode: Mode) -> Usd {
-        match (mode, self.available()) {
-            (Mode::Expected | Mode::Soft, Some(available)) => (self.exposed - available).or_zero(),
+        match self.available() {
+            Some(available) if !mode.is_strict() || !self.exposed.is_zero() => {
+                (self.exposed - available).or_zero()
+            }
             _ => Usd::ZERO,
         }
+    }
+
+    /// The account as one that must hold the worst case has to see it: what open holds of a laxer
+    /// time or child can cost above their amounts is not given again.
+    pub fn at_worst(mut self) -> Self {
+        self.uncertain += std::mem::take(&mut self.exposed);
+        self
     }
 
     /// Sets `amount` aside. The caller has checked that it fits.

@@ -177,6 +177,7 @@ impl From<ChangeError> for Problem {
                 BudgetError::NoteRequired(_) => Self::new(422, "note_required", message),
                 _ => Self::new(503, "ledger_unavailable", message).retry_after(5),
             },
+            ChangeError::TooLarge(_) => Self::new(422, "amount_too_large", message),
             ChangeError::NotUnknown(_) => Self::new(404, "unknown_attempt", message),
             ChangeError::Outage(outage) => Self::outage(outage, message),
             ChangeError::Unavailable => {

@@ -78,6 +78,7 @@ pub(super) async fn resolve(
         attempt_id: read::name("attempt_id", &attempt_id)?,
         voided: request.outcome == Resolution::Voided,
         cost: request.cost(),
+        beyond_bound: false,
         cost_is: CostIs::Exact,
         evidence: request.testimony(),
         bill: None,

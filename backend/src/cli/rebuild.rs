@@ -31,7 +31,7 @@ pub(super) fn run(args: &RebuildArgs) -> anyhow::Result<ExitCode> {
     }
     let _lock = app::open_data_dir(&args.data_dir)?;
     if args.from_receipts {
-        print(&rebuild::ledger(&args.data_dir)?);
+        print(&rebuild::ledger(&args.data_dir, false)?);
     } else {
         recovery::look(&args.data_dir)?;
         let Files { runs, bytes, set_aside } = rebuild::files(&args.data_dir)?;

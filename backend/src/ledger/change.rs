@@ -49,6 +49,8 @@ pub struct Resolve {
     pub voided: bool,
     /// What it has cost.
     pub cost: Usd,
+    /// Whether more was used than the cap allows.
+    pub beyond_bound: bool,
     /// How sure that is.
     pub cost_is: CostIs,
     /// How it is known.

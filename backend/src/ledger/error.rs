@@ -103,6 +103,9 @@ pub enum ChangeError {
     /// No attempt of this name has an unknown outcome.
     #[error("no attempt `{0}` has an unknown outcome: it was resolved before, or never was one")]
     NotUnknown(AttemptId),
+    /// The bill is more than an account can count.
+    #[error("a bill of `{0}` USD is more than an account can count")]
+    TooLarge(Usd),
     /// The ledger cannot commit for now.
     #[error("nothing was changed: {0}")]
     Outage(Outage),

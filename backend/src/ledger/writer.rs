@@ -1,6 +1,6 @@
 //! The ledger's thread: applies commands in groups and commits them.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -45,8 +45,8 @@ pub(super) struct Writer {
     commits: u64,
     mark: Mark,
     space: Space,
-    /// Requests being worked on.
-    active: HashSet<(RunId, RequestId)>,
+    /// Requests being worked on, and the fingerprints of their bodies.
+    active: HashMap<(RunId, RequestId), String>,
     /// Requests that wait for money, or for their run to be resumed.
     lines: Lines,
     /// Cards that are in the store already.
@@ -55,6 +55,8 @@ pub(super) struct Writer {
     owed: VecDeque<Owed>,
     /// Why they could not.
     outage: Option<Outage>,
+    /// Everyone who waits is asked again: more changed than one can say.
+    wakes_all: bool,
     group: Group,
 }
 
@@ -67,12 +69,13 @@ impl Writer {
         ledger: WeakLedger,
     ) -> Result<Self, StoreError> {
         let now = store.last_moment()?;
+        let books = store.load()?;
         let mut writer = Self {
-            books: store.load()?,
             commits: store.commits()?,
             mark: Mark::open(store.dir()),
             space: Space::new(store.dir(), policy.reserve),
-            calendar: Calendar::new(clock::now(), 0, now),
+            calendar: Calendar::new(clock::now(), 0, books.day()),
+            books,
             store,
             policy,
             told,
@@ -80,11 +83,12 @@ impl Writer {
             now,
             started: Instant::now(),
             doubtful: false,
-            active: HashSet::new(),
+            active: HashMap::new(),
             lines: Lines::default(),
             cards: HashSet::new(),
             owed: VecDeque::new(),
             outage: None,
+            wakes_all: false,
             group: Group::default(),
         };
         writer.recover()?;
@@ -133,9 +137,15 @@ impl Writer {
 
     /// Applies a batch and commits it; on an error what is left of it was not applied.
     fn work(&mut self, batch: &mut VecDeque<Command>) -> Result<Vec<Told>, StoreError> {
+        if self.outage.is_some() {
+            // A word to try the disk with, before the books move.
+            self.store.begin()?;
+            self.store.count_commit(self.commits)?;
+            self.store.commit()?;
+        }
         self.store.begin()?;
         // First, so that everything in the group counts for the day that its time says.
-        self.pass_midnight();
+        self.pass_midnight()?;
         while let Some(owed) = self.owed.pop_front() {
             self.settle(owed)?;
         }
@@ -237,7 +247,14 @@ impl Writer {
         }
         self.outage = Some(outage);
         let group = std::mem::take(&mut self.group);
-        self.reload()?;
+        if !group.is_untouched() {
+            self.reload()?;
+        }
+        // What a person should know is true whatever became of the group.
+        let alarms = |told: &Told| matches!(told, Told::Alarm(_) | Told::Calm(_));
+        let alarms: Vec<Told> = group.told.into_iter().filter(alarms).collect();
+        self.told.send(alarms).ok();
+        self.wakes_all = true;
         for answer in group.answers {
             answer(Err(outage));
         }
@@ -274,12 +291,25 @@ impl Writer {
 
     /// The books as they are on disk.
     fn reload(&mut self) -> Result<(), StoreError> {
-        self.books = self.store.load()?;
-        self.cards.clear();
-        for orphan in self.store.orphans()? {
-            self.books.restore_hold(orphan.receipt.attempt_id, orphan.hold);
+        loop {
+            match self.read_back() {
+                Err(StoreError::Outage(_)) => std::thread::sleep(OUTAGE_PAUSE),
+                Err(error) => return Err(error),
+                Ok(books) => {
+                    self.books = books;
+                    self.cards.clear();
+                    return Ok(());
+                }
+            }
         }
-        Ok(())
+    }
+
+    fn read_back(&self) -> Result<Books, StoreError> {
+        let mut books = self.store.load()?;
+        for orphan in self.store.orphans()? {
+            books.restore_hold(orphan.receipt.attempt_id, orphan.hold);
+        }
+        Ok(books)
     }
 
     fn tell_crossings(&mut self, crossed: Vec<Crossing>) {

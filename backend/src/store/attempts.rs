@@ -90,6 +90,17 @@ impl Store {
         rows.next()?.map(lost_of).transpose()
     }
 
+    /// The receipt of an attempt that has ended.
+    pub fn receipt_of(&self, draft: &Receipt) -> Result<Option<Receipt>, StoreError> {
+        let sql = "SELECT line FROM attempts JOIN receipts USING (run_id, seq) \
+                   WHERE run_id = ? AND request_id = ? AND attempt = ?";
+        let mut statement = self.db.prepare_cached(sql)?;
+        let key = params![draft.run_id.as_str(), draft.request_id.as_str(), draft.attempt];
+        let mut rows = statement.query(key)?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        receipt_of(row.get_ref(0)?.as_str().map_err(not_text)?).map(Some)
+    }
+
     /// Attempts whose bill has not been known since before a moment, oldest first.
     pub fn lost_before(&self, at: Timestamp, most: u32) -> Result<Vec<Lost>, StoreError> {
         let sql = "SELECT line, held, exposed, settled_us FROM attempts JOIN receipts \

@@ -1,7 +1,6 @@
 //! A ledger of an older version becomes one of this version, in one transaction.
 
 use rusqlite::{Connection, params};
-use tollgate_shared::money::Usd;
 
 use crate::store::{SCHEMA_VERSION, StoreError, column, not_text, receipt_of};
 
@@ -22,25 +21,27 @@ fn steps(db: &Connection, found: i64) -> Result<(), StoreError> {
     }
     if found < 2 {
         db.execute_batch(include_str!("schema/ledger_002.sql"))?;
-        uncertain_amounts(db)?;
+        what_receipts_say(db)?;
     }
     db.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(())
 }
 
-/// Writes beside each attempt what its receipt says may still be billed.
-fn uncertain_amounts(db: &Connection) -> Result<(), StoreError> {
-    let mut lines =
-        db.prepare("SELECT line FROM receipts WHERE line LIKE '%\"uncertain_usd\"%'")?;
+/// Writes beside each attempt what its receipt says: one pass over the receipts, each attempt found
+/// by its key.
+fn what_receipts_say(db: &Connection) -> Result<(), StoreError> {
+    let mut lines = db.prepare("SELECT line FROM receipts")?;
     let mut write = db.prepare(
-        "UPDATE attempts SET uncertain = ? WHERE run_id = ? AND request_id = ? AND attempt = ?",
+        "UPDATE attempts SET seq = ?, agent = ?, uncertain = ? \
+         WHERE run_id = ? AND request_id = ? AND attempt = ?",
     )?;
     let mut rows = lines.query([])?;
     while let Some(row) = rows.next()? {
         let receipt = receipt_of(row.get_ref(0)?.as_str().map_err(not_text)?)?;
-        let uncertain: Usd = receipt.uncertain_usd;
         write.execute(params![
-            column(uncertain)?,
+            receipt.seq,
+            receipt.agent.as_str(),
+            column(receipt.uncertain_usd)?,
             receipt.run_id.as_str(),
             receipt.request_id.as_str(),
             receipt.attempt,

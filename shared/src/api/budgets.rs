@@ -204,12 +204,13 @@ impl BudgetView {
     /// The view of a run that burns at this rate.
     pub fn of(run: &Run, burn_usd_per_min: Usd, runway_s: Option<u64>) -> Self {
         let account = &run.account;
+        let strict = run.mode.is_strict();
         Self {
             run_id: run.id.clone(),
             budget_usd: account.limit,
             spent_usd: account.spent(),
             held_usd: account.held(),
-            available_usd: account.available(),
+            available_usd: if strict { account.at_worst() } else { *account }.available(),
             percent_used: account
                 .limit
                 .map_or(Percent::default(), |limit| Percent::of(account.spent(), limit)),

@@ -11,7 +11,7 @@ use crate::budget::{
     Refusal, Run, Want,
 };
 use crate::id::{AgentName, AttemptId, ModelName, RunId};
-use crate::money::Usd;
+use crate::money::{PICOS_PER_USD, Usd};
 use crate::time::Timestamp;
 
 /// Every run, every account beside them, and every open hold.
@@ -44,15 +44,17 @@ impl Books {
     /// Puts an account beside the runs back; a run's own comes with [`Self::restore`].
     pub fn restore_purse(&mut self, owner: Owner, purse: Purse) {
         match owner {
-            Owner::Fleet => {
-                self.day = purse.since.floor_to(DAY_S);
-                self.fleet = purse;
-            }
+            Owner::Fleet => self.fleet = purse,
             Owner::Agent(run_id, agent) => {
                 self.purses.entry(run_id).or_default().insert(agent, purse);
             }
             Owner::Run(_) => {}
         }
+    }
+
+    /// The day that daily accounts counted when storage last heard of them.
+    pub fn restore_day(&mut self, day: Timestamp) {
+        self.day = day;
     }
 
     /// Puts an open hold that storage remembers back; its amount is in every pending already.
@@ -107,18 +109,13 @@ impl Books {
     }
 
     /// The mode that decides over an account: its run's. The fleet's limit is held like a run's.
-    fn mode_of(&self, owner: &Owner) -> Mode {
+    pub(super) fn mode_of(&self, owner: &Owner) -> Mode {
         match owner {
             Owner::Fleet => Mode::Clamp,
             Owner::Run(id) | Owner::Agent(id, _) => {
                 self.runs.get(id).map(|run| run.mode).unwrap_or_default()
             }
         }
-    }
-
-    /// Whether bills must never exceed an account's limit.
-    pub fn is_strict(&self, owner: &Owner) -> bool {
-        self.mode_of(owner).is_strict()
     }
 
     /// What would be granted, with nothing changed.
@@ -128,7 +125,11 @@ impl Books {
             .iter()
             .filter_map(|owner| Some((owner, *self.account(owner)?)))
             .filter(|(_, account)| account.limit.is_some())
-            .map(|(owner, account)| (owner, Limited { account, mode: self.mode_of(owner) }))
+            .map(|(owner, account)| {
+                let mode = self.mode_of(owner);
+                let account = if mode.is_strict() { account.at_worst() } else { account };
+                (owner, Limited { account, mode })
+            })
             .unzip();
         let want = Want {
             need: request.need,
@@ -140,8 +141,10 @@ impl Books {
             refusal,
         })?;
         let amount = grant.amount + grant.exposed;
+        let vast = amount > Usd::from_picos(HOLD_MAX_USD * PICOS_PER_USD);
         let full = path.iter().find_map(|owner| {
-            let account = self.account(owner).filter(|account| !account.can_count(amount))?;
+            let account =
+                self.account(owner).filter(|account| vast || !account.can_count(amount))?;
             let refusal = Refusal::TooLarge(account.shortfall(grant.amount));
             Some(Denied { owner: owner.clone(), refusal })
         });
@@ -207,6 +210,10 @@ impl Books {
 
 /// A day, in seconds.
 pub(super) const DAY_S: i64 = 86_400;
+
+/// Most that one attempt may cost, in USD: far above any real request, and far below what would
+/// leave no room to count the others.
+pub(super) const HOLD_MAX_USD: i128 = 10_000;
 
 /// Most agents counted in one run: enough for a swarm, a bound for an attacker's memory.
 pub const AGENTS_MAX: usize = 1_000;

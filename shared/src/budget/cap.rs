@@ -159,7 +159,7 @@ impl Want {
     /// an account above it promises more.
     pub fn grant(&self, limited: &[Limited]) -> Result<Grant, (usize, Refusal)> {
         if limited.is_empty() {
-            return Ok(self.as_stated(|cap| self.need.at_cap(cap)));
+            return Ok(self.as_stated(|most| self.need.at_cap(most)));
         }
         let strict = limited.iter().any(|one| one.mode.is_strict());
         match self.mode {
@@ -195,9 +195,9 @@ impl Want {
 
     /// What is probably used is held; the request is forwarded as it is.
     fn expected(&self, limited: &[Limited]) -> Result<Grant, (usize, Refusal)> {
-        let granted = self.as_stated(|cap| {
+        let granted = self.as_stated(|most| {
             let guess = self.likely_output.unwrap_or(OUTPUT_CAP_DEFAULT);
-            self.need.likely_fixed + self.need.per_output_token.times(guess.min(cap))
+            self.need.likely_fixed + self.need.per_output_token.times(guess.min(most))
         });
         fits(limited, granted.amount, granted.amount)?;
         Ok(granted)
@@ -208,7 +208,9 @@ impl Want {
         let stated = self.need.stated_cap;
         let cap = stated.unwrap_or(self.need.model_max);
         let source = if stated.is_some() { CapSource::Caller } else { CapSource::None };
-        let (worst, amount) = (self.need.at_cap(cap), price(cap));
+        // Forwarded as it is; the model gives no more than its maximum all the same.
+        let most = cap.min(self.need.model_max);
+        let (worst, amount) = (self.need.at_cap(most), price(most));
         Grant { amount: amount.min(worst), cap, source, exposed: (worst - amount).or_zero() }
     }
 }

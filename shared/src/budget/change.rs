@@ -224,9 +224,10 @@ impl Books {
         if parent == run_id || self.lineage(parent).any(|above| above.id == *run_id) {
             return Err(BudgetError::Circle(run_id.clone()));
         }
-        let untouched = run.is_none_or(|run| {
-            run.seq == 0
-                && run.account == Account { limit: run.account.limit, ..Account::default() }
+        let is_below = |run: &RunId| self.lineage(run).any(|above| above.id == *run_id);
+        let untouched = self.runs.values().filter(|run| is_below(&run.id)).all(|run| {
+            let empty = Account { limit: run.account.limit, ..Account::default() };
+            run.seq == 0 && run.account == empty
         });
         if !untouched {
             return Err(BudgetError::ParentFixed(run_id.clone()));

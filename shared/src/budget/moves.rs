@@ -9,13 +9,13 @@
 //! Money leaves a hold only into a bill, or with proof that there is none: **I4**. What an unknown
 //! attempt holds is charged until somebody knows better.
 
-use crate::budget::books::Books;
+use crate::budget::books::{Books, HOLD_MAX_USD};
 use crate::budget::{
     Account, BudgetError, Crossing, Denied, Granted, HoldRequest, Level, Mode, OpenHold, Outcome,
     Owner, Period, RunState, Settled, Unresolved,
 };
 use crate::id::{AttemptId, RunId};
-use crate::money::Usd;
+use crate::money::{PICOS_PER_USD, Usd};
 use crate::time::Timestamp;
 
 impl Books {
@@ -54,15 +54,15 @@ impl Books {
     /// **I1**, in release builds too: a breach here is a bug that would break the promise, and the
     /// ledger must stop rather than go on.
     fn assert_admitted(&self, owner: &Owner) {
-        let soft = match owner {
-            Owner::Fleet => false,
-            Owner::Run(id) | Owner::Agent(id, _) => {
-                self.runs.get(id).is_some_and(|run| run.mode == Mode::Soft)
-            }
-        };
-        let overdrawn =
-            self.account(owner).and_then(Account::available).is_some_and(Usd::is_negative);
-        assert!(!overdrawn || soft, "a hold overdraws {owner}: {:?}", self.account(owner));
+        let mode = self.mode_of(owner);
+        let account = self.account(owner).copied().unwrap_or_default();
+        let account = if mode.is_strict() { account.at_worst() } else { account };
+        let overdrawn = account.available().is_some_and(Usd::is_negative);
+        assert!(
+            !overdrawn || mode == Mode::Soft,
+            "a hold overdraws {owner}: {:?}",
+            self.account(owner)
+        );
     }
 
     /// Ends a hold, exactly once.
@@ -101,17 +101,39 @@ impl Books {
     }
 
     /// Evidence about an unknown: its hold becomes a bill of `cost`, or of nothing.
-    pub fn resolve(&mut self, unknown: Unresolved, cost: Usd, now: Timestamp) -> Settled {
+    /// Answers `None` where it is more than an account can count.
+    pub fn resolve(
+        &mut self,
+        unknown: Unresolved,
+        (cost, beyond_bound): (Usd, bool),
+        now: Timestamp,
+    ) -> Option<Settled> {
         let Unresolved { hold, at } = unknown;
         let mut touched = self.path(&hold.run_id, &hold.agent);
         // A day that began later never counted it.
         touched.retain(|owner| self.since(owner) <= at);
+        if !self.can_count(&touched, cost - hold.amount) {
+            return None;
+        }
         for owner in &touched {
             let Some(account) = self.account_mut(owner) else { continue };
             account.resolve(hold.amount, cost);
             account.exposed -= hold.exposed;
         }
-        self.ended((hold, cost, false), touched, now)
+        Some(self.ended((hold, cost, beyond_bound), touched, now))
+    }
+
+    /// Whether a bill that is so much above its hold can be counted on every account.
+    pub fn may_post(&self, attempt_id: &AttemptId, cost: Usd) -> bool {
+        self.holds.get(attempt_id).is_none_or(|hold| {
+            self.can_count(&self.path(&hold.run_id, &hold.agent), cost - hold.amount)
+        })
+    }
+
+    fn can_count(&self, owners: &[Owner], more: Usd) -> bool {
+        let most = Usd::from_picos(HOLD_MAX_USD * PICOS_PER_USD);
+        more <= most
+            && owners.iter().filter_map(|owner| self.account(owner)).all(|one| one.can_count(more))
     }
 
     /// What every ending has in common: a broken word freezes the run, and levels are told anew.
@@ -196,7 +218,7 @@ impl Books {
     }
 
     /// What open holds have on one account, and what they can cost above that.
-    pub(super) fn in_flight(&self, owner: &Owner) -> (Usd, Usd) {
+    pub fn in_flight(&self, owner: &Owner) -> (Usd, Usd) {
         let counts = |hold: &&OpenHold| match owner {
             Owner::Fleet => true,
             Owner::Agent(run_id, agent) => hold.run_id == *run_id && hold.agent == *agent,

@@ -240,7 +240,8 @@ impl History {
         // It counts for the time in which it was lost, as an attempt that was posted then.
         attempt.state = State::Posted { cost, uncertain: 0, at: since };
         let unknown = Unresolved { hold: attempt.as_open(), at: Timestamp::from_micros(since) };
-        self.books.resolve(unknown, Usd::from_picos(cost), Timestamp::from_micros(self.now));
+        let (cost, now) = (Usd::from_picos(cost), Timestamp::from_micros(self.now));
+        self.books.resolve(unknown, (cost, false), now).ok_or("it cannot be counted")?;
         Ok("resolved")
     }
 
@@ -294,6 +295,7 @@ impl History {
         for (id, hold) in &open {
             books.restore_hold(id.clone(), hold.clone());
         }
+        books.restore_day(self.books.day());
         self.books = books;
         for (at, _) in self.naive.pending() {
             self.settle(at, Outcome::Unknown, State::Unknown { at: self.now })?;

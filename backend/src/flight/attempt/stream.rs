@@ -59,10 +59,15 @@ impl Stream<'_, '_> {
         };
         match self.read(&mut response, &hold, &mut progress).await {
             // Nothing reached the client: a failure like any other.
-            Err(failed) if progress.client.is_none() => {
+            Err(failed) if progress.client.is_none() && failed.word != BEYOND_BOUND => {
                 return Err(attempt.fail(hold, passage, failed, self.started).await);
             }
-            Err(failed) => self.cut_off(hold, passage, (progress, failed)).await,
+            Err(failed) => {
+                if progress.client.is_none() {
+                    self.open(&hold, &mut progress);
+                }
+                self.cut_off(hold, passage, (progress, failed)).await;
+            }
             Ok(()) => {
                 if progress.client.is_none() {
                     // Complete without content: the client gets its empty answer.

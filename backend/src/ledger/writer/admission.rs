@@ -16,6 +16,15 @@ impl Writer {
         mut order: Box<Order>,
         reply: HoldReply,
     ) -> Result<(), StoreError> {
+        let receipt = &order.receipt;
+        let is_named = order.first && order.body_hash.is_some();
+        // What became of it before is true whatever the run's state is now.
+        if is_named && self.books.twin(&receipt.run_id).is_none() {
+            match self.seen_before(&order)? {
+                Ok(attempt) => order.receipt.attempt = attempt,
+                Err(error) => return self.refuse(&order, reply, error),
+            }
+        }
         let open_holds = self.books.open_holds();
         if self.outage.is_some() || self.space.is_low(open_holds) {
             let outage = self.outage.unwrap_or(Outage::Full);
@@ -24,13 +33,9 @@ impl Writer {
         if let Err(error) = self.forbids(&order) {
             return self.refuse(&order, reply, error);
         }
-        if order.first && order.body_hash.is_some() {
+        if let Some(hash) = order.body_hash.clone().filter(|_| is_named) {
             let key = (order.receipt.run_id.clone(), order.receipt.request_id.clone());
-            match self.seen_before(&order)? {
-                Ok(attempt) => order.receipt.attempt = attempt,
-                Err(error) => return self.refuse(&order, reply, error),
-            }
-            self.active.insert(key);
+            self.active.insert(key, hash);
         }
         let number = self.lines.arrive();
         self.try_hold(Waiting { order, reply, number })
@@ -59,8 +64,7 @@ impl Writer {
         if let Some(run) = stopped {
             return Err(HoldError::State { run_id: run.id.clone(), state: run.state });
         }
-        let bounds = |owner: &&Owner| limit_of(owner).is_some() && self.books.is_strict(owner);
-        if let (true, Some(why)) = (path.iter().any(|owner| bounds(&owner)), &order.unbounded) {
+        if let (Some(_), Some(why)) = (limited, &order.unbounded) {
             return Err(HoldError::Unbounded(why.clone()));
         }
         Ok(())
@@ -90,8 +94,11 @@ impl Writer {
                 last.as_ref(),
             ));
         }
-        if self.active.contains(&(run_id.clone(), request_id.clone())) {
-            return Ok(repeated("request_in_progress", "is in progress", None));
+        if let Some(hash) = self.active.get(&(run_id.clone(), request_id.clone())) {
+            return Ok(match order.body_hash.as_ref() == Some(hash) {
+                true => repeated("request_in_progress", "is in progress", None),
+                false => repeated("idempotency_mismatch", "came with another body before", None),
+            });
         }
         Ok(match last.as_ref().map(|last| last.state.as_str()) {
             None => Ok(1),
@@ -237,9 +244,16 @@ impl Writer {
 
     /// Asks those again who waited for what came free, those who came first before the others.
     pub(super) fn serve_waiting(&mut self) -> Result<(), StoreError> {
-        let freed = std::mem::take(&mut self.group.freed);
+        let mut freed = std::mem::take(&mut self.group.freed);
+        let wakes_all = std::mem::take(&mut self.wakes_all);
         if self.lines.is_empty() {
             return Ok(());
+        }
+        if wakes_all {
+            freed.extend(self.lines.places().into_iter().filter_map(|place| match place {
+                Place::Account(owner) => Some(owner),
+                Place::Run(_) => None,
+            }));
         }
         for place in self.lines.places() {
             if self.resumed(&place) {

@@ -42,7 +42,7 @@ impl Writer {
                     note: note.as_deref(),
                 })?;
                 self.group.dirty.extend(changed.touched.iter().cloned());
-                self.group.freed.extend(changed.touched);
+                self.wakes_all = true;
                 self.tell_crossings(changed.crossed);
                 self.answer_change(change.owner.clone(), reply);
             }
@@ -72,6 +72,7 @@ impl Writer {
             note: note.as_deref(),
         })?;
         self.group.dirty.insert(Owner::Run(run_id.clone()));
+        self.wakes_all = true;
         if change == StateChange::Close {
             self.send_home(&run_id)?;
         }

@@ -26,6 +26,13 @@ pub(super) struct Group {
     pub settled: Vec<Owed>,
 }
 
+impl Group {
+    /// Whether nothing in the books was moved by it.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.dirty.is_empty() && self.settled.is_empty() && self.answers.is_empty()
+    }
+}
+
 /// A settlement that is to be committed.
 pub(super) struct Owed {
     pub draft: Box<Receipt>,

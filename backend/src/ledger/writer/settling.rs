@@ -2,8 +2,10 @@
 
 use tokio::sync::oneshot;
 use tollgate_shared::budget::{Outcome, Settled};
+use tollgate_shared::money::Usd;
+use tollgate_shared::price::Cost;
 use tollgate_shared::receipt::{Receipt, Status};
-use tollgate_shared::usage::UsageSource;
+use tollgate_shared::usage::{CostIs, UsageSource};
 
 use super::{Owed, Writer};
 use crate::ledger::{ChangeError, Ending, Resolve, Told};
@@ -13,7 +15,14 @@ impl Writer {
     /// Ends an attempt. The settlement is kept until the group is on disk.
     pub(super) fn settle(&mut self, mut owed: Owed) -> Result<(), StoreError> {
         let mut receipt = owed.draft.clone();
-        let written = self.write_settlement(&mut receipt, &owed.ending);
+        let absurd = match owed.ending.outcome {
+            Outcome::Posted { cost, .. } if !self.books.may_post(&receipt.attempt_id, cost) => {
+                Some(absurd(&receipt))
+            }
+            _ => None,
+        };
+        let ending = absurd.as_ref().unwrap_or(&owed.ending);
+        let written = self.write_settlement(&mut receipt, ending);
         owed.receipt = Some(receipt);
         self.group.settled.push(owed);
         written
@@ -52,13 +61,22 @@ impl Writer {
 
     /// An attempt whose hold was swept, and that ended after all: what it says is evidence.
     fn settle_late(&mut self, receipt: &mut Receipt, ending: &Ending) -> Result<(), StoreError> {
-        let corrupt = || StoreError::Corrupt(format!("attempt {} has no hold", receipt.attempt_id));
-        let lost = self.store.lost(&receipt.attempt_id)?.ok_or_else(corrupt)?;
-        let cost = match ending.outcome {
-            Outcome::Posted { cost, .. } => cost,
-            Outcome::Voided => tollgate_shared::money::Usd::ZERO,
-            // Nothing new.
-            Outcome::Unknown => {
+        let Some(lost) = self.store.lost(&receipt.attempt_id)? else {
+            // Somebody said what it cost before it came back: that stands.
+            let corrupt =
+                || StoreError::Corrupt(format!("attempt {} has no hold", receipt.attempt_id));
+            tracing::warn!(run.id = %receipt.run_id, attempt.id = %receipt.attempt_id,
+                "an attempt came back after it was resolved");
+            *receipt = self.store.receipt_of(receipt)?.ok_or_else(corrupt)?;
+            return Ok(());
+        };
+        let (cost, beyond) = match beyond_bound(receipt, ending) {
+            Outcome::Posted { cost, uncertain, beyond_bound } if uncertain.is_zero() => {
+                (cost, beyond_bound)
+            }
+            Outcome::Voided => (Usd::ZERO, false),
+            // Nothing new, or an estimate, which is no evidence.
+            Outcome::Unknown | Outcome::Posted { .. } => {
                 *receipt = lost.receipt;
                 return Ok(());
             }
@@ -68,10 +86,12 @@ impl Writer {
             voided: ending.outcome == Outcome::Voided,
             cost,
             cost_is: ending.cost_is,
+            beyond_bound: beyond,
             evidence: "it ended after its hold was swept".into(),
             bill: Some(ending.clone()),
         };
-        *receipt = self.correct(lost, &resolve)?;
+        let unchanged = lost.receipt.clone();
+        *receipt = self.correct(lost, &resolve)?.unwrap_or(unchanged);
         Ok(())
     }
 
@@ -88,7 +108,11 @@ impl Writer {
         };
         let run_id = lost.receipt.run_id.clone();
         let before = lost.receipt.held_usd.to_string();
-        let receipt = self.correct(lost, resolve)?;
+        let Some(receipt) = self.correct(lost, resolve)? else {
+            let error = ChangeError::TooLarge(resolve.cost);
+            self.group.answers.push(Box::new(move |_| drop(reply.send(Err(error)))));
+            return Ok(());
+        };
         self.store.insert_audit(&crate::store::AuditRow {
             at: self.now,
             action: "resolve",
@@ -103,10 +127,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a correction: the difference between what was held and what it has cost.
-    pub(super) fn correct(&mut self, lost: Lost, resolve: &Resolve) -> Result<Receipt, StoreError> {
+    /// Writes a correction: the difference between what was held and what it has cost. `None`
+    /// where that is more than an account can count.
+    pub(super) fn correct(
+        &mut self,
+        lost: Lost,
+        resolve: &Resolve,
+    ) -> Result<Option<Receipt>, StoreError> {
         let Lost { receipt: original, unresolved } = lost;
-        let settled = self.books.resolve(unresolved, resolve.cost, self.now);
+        let bill = (resolve.cost, resolve.beyond_bound);
+        let Some(settled) = self.books.resolve(unresolved, bill, self.now) else {
+            return Ok(None);
+        };
         let mut receipt = Receipt {
             status: Status::Correction,
             corrects: Some(original.seq),
@@ -128,14 +160,12 @@ impl Writer {
         receipt.cost_usd = resolve.cost - settled.held;
         // What is not told by class is told as hold, so that the parts add up in every line.
         receipt.cost.hold += receipt.cost_usd - receipt.cost.total();
-        // Its parts add up to it like everyone's: what was held is taken back.
-        receipt.cost.hold += receipt.cost_usd - receipt.cost.total();
         flag_violation(&mut receipt, &settled);
         self.seal(&mut receipt)?;
         let state = if resolve.voided { "voided" } else { "posted" };
         self.store.resolve_attempt(&original, state, resolve.cost)?;
         self.moved(settled);
-        Ok(receipt)
+        Ok(Some(receipt))
     }
 
     /// Puts a receipt at the end of its run's chain.
@@ -163,6 +193,20 @@ impl Writer {
         self.group.dirty.extend(settled.touched.iter().cloned());
         self.group.freed.extend(settled.touched);
         self.tell_crossings(settled.crossed);
+    }
+}
+
+/// A bill that no account can count is none: charged at the hold, and nobody trusts its author.
+fn absurd(draft: &Receipt) -> Ending {
+    Ending {
+        outcome: Outcome::Posted { cost: draft.held_usd, uncertain: Usd::ZERO, beyond_bound: true },
+        status: Some(Status::Error),
+        usage: draft.usage,
+        usage_source: UsageSource::Bound,
+        cost_is: CostIs::Hold,
+        cost: Cost::of_hold(draft.held_usd),
+        error: Some("usage_absurd".into()),
+        ..Ending::not_sent()
     }
 }
 

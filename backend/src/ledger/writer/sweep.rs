@@ -1,7 +1,7 @@
 //! What time does: orphans at start, holds that nobody ends, unknowns that nobody explains, days.
 
 use tollgate_shared::alert;
-use tollgate_shared::budget::Owner;
+use tollgate_shared::budget::{Account, Owner};
 use tollgate_shared::receipt::Receipt;
 use tollgate_shared::time::Timestamp;
 use tollgate_shared::usage::CostIs;
@@ -9,7 +9,7 @@ use tollgate_shared::usage::CostIs;
 use super::{Owed, Writer};
 use crate::clock;
 use crate::ledger::{Ending, Resolve, Told};
-use crate::store::{Orphan, StoreError};
+use crate::store::StoreError;
 
 impl Writer {
     /// Every hold that the last process left becomes unknown, with its receipt. Told to nobody:
@@ -18,12 +18,15 @@ impl Writer {
         let orphans = self.store.orphans()?;
         self.tick();
         self.store.begin()?;
-        for Orphan { receipt, hold, .. } in orphans {
-            self.books.restore_hold(receipt.attempt_id.clone(), hold);
-            self.lose_sight(receipt, "recovered")?;
+        for orphan in &orphans {
+            self.books.restore_hold(orphan.receipt.attempt_id.clone(), orphan.hold.clone());
         }
+        // First, so that what is lost now counts for the day in which it is lost.
         self.open_fleet()?;
-        self.pass_midnight();
+        self.pass_midnight()?;
+        for orphan in orphans {
+            self.lose_sight(orphan.receipt, "recovered")?;
+        }
         drop(self.finish()?);
         Ok(())
     }
@@ -37,12 +40,15 @@ impl Writer {
         let day = self.read_calendar();
         let runs: Vec<_> = self.books.runs().map(|run| run.id.clone()).collect();
         let spent = self.store.charged_since(&runs, None, day)?;
+        let (pending, exposed) = self.books.in_flight(&Owner::Fleet);
         let fleet = tollgate_shared::budget::Purse {
-            account: spent,
+            account: Account { pending, exposed: spent.exposed + exposed, ..spent },
             version: 1,
             ..tollgate_shared::budget::Purse::daily(day)
         };
         self.books.restore_purse(Owner::Fleet, fleet);
+        self.books.restore_day(day);
+        self.store.save_day(day)?;
         self.group.dirty.insert(Owner::Fleet);
         Ok(())
     }
@@ -50,7 +56,8 @@ impl Writer {
     /// Looks for what has waited too long.
     pub(super) fn sweep(&mut self) -> Result<(), StoreError> {
         let held_before = self.now.plus_millis(-millis(self.policy.hold_timeout));
-        if self.books.open_holds() > 0 {
+        // A clock that jumped says nothing about how long anything took.
+        if self.books.open_holds() > 0 && !self.doubtful {
             for orphan in self.store.orphans_before(held_before)? {
                 self.lose_sight(orphan.receipt, "hold_timeout")?;
             }
@@ -61,6 +68,7 @@ impl Writer {
                 attempt_id: lost.receipt.attempt_id.clone(),
                 voided: false,
                 cost: lost.receipt.held_usd,
+                beyond_bound: false,
                 cost_is: CostIs::Hold,
                 evidence: "assumed: nothing was learned about it in time".into(),
                 bill: None,
@@ -76,16 +84,18 @@ impl Writer {
     }
 
     /// Accounts that count days begin anew when both clocks say that one has begun.
-    pub(super) fn pass_midnight(&mut self) {
+    pub(super) fn pass_midnight(&mut self) -> Result<(), StoreError> {
         let day = self.read_calendar();
         let begun = self.books.begin_day(day, self.now);
         if begun.is_empty() {
-            return;
+            return Ok(());
         }
+        self.store.save_day(day)?;
         let crossed = begun.iter().filter_map(|owner| self.books.relevel(owner)).collect();
         self.tell_crossings(crossed);
         self.group.dirty.extend(begun.iter().cloned());
         self.group.freed.extend(begun);
+        Ok(())
     }
 
     /// The beginning of the day it is; an alarm where the clocks disagree about it.

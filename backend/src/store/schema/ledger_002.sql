@@ -11,13 +11,8 @@ ALTER TABLE attempts ADD COLUMN uncertain INTEGER NOT NULL DEFAULT 0;
 -- The place of its receipt in the run's chain.
 ALTER TABLE attempts ADD COLUMN seq INTEGER;
 
--- The receipts of earlier versions know agent and place; what is uncertain is read by the program,
--- for SQL would read an amount through a float.
-UPDATE attempts SET (seq, agent) = (
-  SELECT seq, json_extract(line, '$.agent') FROM receipts
-  WHERE receipts.run_id = attempts.run_id
-    AND json_extract(line, '$.attempt_id') = attempts.attempt_id
-) WHERE state != 'pending';
+-- The receipts of earlier versions know agent, place and what is uncertain: the program reads them
+-- (migrate.rs), once, and no amount passes through a float of SQL.
 UPDATE attempts SET agent = json_extract(draft, '$.agent') WHERE state = 'pending';
 
 CREATE INDEX attempts_unknown ON attempts (attempt_id) WHERE state = 'unknown';

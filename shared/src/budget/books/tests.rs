@@ -74,13 +74,22 @@ fn two_operators_cannot_overwrite_each_other() {
 fn a_hold_beyond_what_can_be_counted_is_refused_also_without_a_limit() {
     let mut books = Books::default();
     let mut vast = request(1, "r", 1);
-    vast.need.per_output_token = "1000".parse().unwrap();
-    vast.need.stated_cap = Some(8_000);
-    books.hold(&vast, T0).unwrap();
-    vast.attempt_id = "a-2".parse().unwrap();
-    assert!(matches!(books.hold(&vast, T0), Err(Denied { refusal: Refusal::TooLarge(_), .. })));
+    let too_large = |books: &mut Books, vast: &HoldRequest| {
+        matches!(books.hold(vast, T0), Err(Denied { refusal: Refusal::TooLarge(_), .. }))
+    };
+    vast.need.per_output_token = "1".parse().unwrap();
+    vast.need.stated_cap = Some(10_001);
+    assert!(too_large(&mut books, &vast), "no attempt costs so much");
+    vast.need.stated_cap = Some(9_999);
+    for attempt in 0..900 {
+        vast.attempt_id = format!("a-{attempt}").parse().unwrap();
+        books.hold(&vast, T0).unwrap();
+    }
+    vast.attempt_id = "one-more".parse().unwrap();
+    assert!(too_large(&mut books, &vast), "together they are more than can be counted");
     vast.need.stated_cap = Some(u64::MAX);
-    assert!(matches!(books.hold(&vast, T0), Err(Denied { refusal: Refusal::TooLarge(_), .. })));
+    vast.need.model_max = u64::MAX;
+    assert!(too_large(&mut books, &vast));
 }
 
 #[test]
@@ -182,7 +191,7 @@ fn a_new_day_frees_what_was_spent_and_keeps_what_is_in_flight() {
     assert_eq!(available(&books, "r"), 1_000 - 250);
     // What is learned about yesterday's unknown is no spending of today.
     let unknown = Unresolved { hold: lost, at: T0 };
-    books.resolve(unknown, Usd::from_picos(5), day);
+    books.resolve(unknown, (Usd::from_picos(5), false), day).unwrap();
     assert_eq!(available(&books, "r"), 1_000 - 250);
     books.settle(&"a-3".parse().unwrap(), Outcome::posted(Usd::from_picos(250)), day).unwrap();
     assert_eq!(available(&books, "r"), 1_000 - 250);
@@ -197,7 +206,8 @@ fn an_unknown_that_is_resolved_frees_the_rest_of_its_hold() {
     let hold = books.holds().next().map(|(_, hold)| hold.clone()).unwrap();
     books.settle(&"a-1".parse().unwrap(), Outcome::Unknown, T0).unwrap();
     assert_eq!(available(&books, "r"), 500);
-    let settled = books.resolve(Unresolved { hold, at: T0 }, Usd::from_picos(90), T0);
+    let settled =
+        books.resolve(Unresolved { hold, at: T0 }, (Usd::from_picos(90), false), T0).unwrap();
     assert_eq!((settled.held.picos(), settled.charged.picos()), (500, 90));
     assert_eq!(available(&books, "r"), 910);
 }

@@ -139,13 +139,19 @@ impl Ledger {
             .chain((0..TREE.len()).filter(|above| is_below(of, *above)).map(|at| owner(at, None)));
         let limited: Vec<(Account, Mode)> = path
             .filter_map(|one| Some((self.account(&one)?, self.mode_of(&one))))
+            .map(|(account, mode)| {
+                // Where the worst case counts, so does what laxer holds can cost above theirs.
+                let kept = if mode.is_strict() { account.exposed } else { Usd::ZERO };
+                (Account { uncertain: account.uncertain + kept, ..account }, mode)
+            })
             .filter(|(account, _)| account.limit.is_some())
             .collect();
         let strict = limited.iter().any(|(_, mode)| matches!(mode, Mode::Clamp | Mode::Hard));
         let stated = need.stated_cap.unwrap_or(need.model_max);
         let as_stated = if need.stated_cap.is_some() { CapSource::Caller } else { CapSource::None };
+        let most = stated.min(need.model_max);
         if limited.is_empty() {
-            let amount = cost(&need, stated);
+            let amount = cost(&need, most);
             return Ok(Grant { amount, cap: stated, source: as_stated, exposed: Usd::ZERO });
         }
         let binding: Vec<Account> = limited
@@ -154,8 +160,8 @@ impl Ledger {
             .map(|(account, _)| *account)
             .collect();
         if mode == Mode::Expected && !strict {
-            let worst = cost(&need, stated);
-            let likely = need.likely_fixed + need.per_output_token.times(stated);
+            let worst = cost(&need, most);
+            let likely = need.likely_fixed + need.per_output_token.times(most);
             let amount = likely.min(worst);
             check(&binding, amount)?;
             let exposed = worst - amount;

@@ -118,6 +118,7 @@ pub(super) const RESOLVE: Route = Route {
         WRONG,
         MISSING,
         UNKNOWN,
+        (422, "amount_too_large"),
         LOST,
         NO_LEDGER,
         NO_ROOM,

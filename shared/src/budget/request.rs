@@ -1,4 +1,8 @@
 //! What the books are asked, and what they answer.
+//!
+//! Plain data on both sides, so that the ledger, a model in the tests and a replay of a history can
+//! ask the same questions. A refusal carries the account that says no and the figures behind it; a
+//! settlement carries every account that moved, so that whoever stores them need not know the tree.
 
 use crate::budget::{Crossing, DEPTH_MAX, Grant, Need, Owner, Refusal, RunState};
 use crate::id::{AgentName, AttemptId, ModelName, RunId};

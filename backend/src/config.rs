@@ -197,11 +197,14 @@ impl Config {
         if !(1..=DEADLINE_MAX_S).contains(&deadline_s) {
             bail!("`deadline_s` is {deadline_s}, not from 1 to {DEADLINE_MAX_S}");
         }
-        let wait_ms = args.contention_wait_ms.or(file.contention_wait_ms).unwrap_or(5_000);
+        let at_most = |ms: u64| ms.min(deadline_s * 1_000);
+        let wait_ms = args.contention_wait_ms.or(file.contention_wait_ms);
+        let wait_ms = wait_ms.unwrap_or_else(|| at_most(5_000));
         if wait_ms > deadline_s * 1_000 {
             bail!("`contention_wait_ms` is {wait_ms}, longer than the deadline of {deadline_s} s");
         }
-        let pause_ms = args.pause_wait_ms.or(file.pause_wait_ms).unwrap_or(10_000);
+        let pause_ms = args.pause_wait_ms.or(file.pause_wait_ms);
+        let pause_ms = pause_ms.unwrap_or_else(|| at_most(10_000));
         if pause_ms > deadline_s * 1_000 {
             bail!("`pause_wait_ms` is {pause_ms}, longer than the deadline of {deadline_s} s");
         }

@@ -61,7 +61,7 @@ class Attempt:
         """Takes over what a line says of the bill: its own, or a later correction."""
         self.exact = (receipt["usage_source"], receipt["cost_is"]) == ("reported", "exact")
         self.floor = receipt["cost_is"] == "lower_bound"
-        self.flagged = "bound_violation" in receipt["flags"]
+        self.flagged = not {"bound_violation", "expected"}.isdisjoint(receipt["flags"])
         self.tokens = (receipt["input_tokens"], receipt["output_tokens"])
 
 

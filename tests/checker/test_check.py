@@ -226,6 +226,7 @@ SPOILT: list[tuple[int, dict[str, Any], str]] = [
     (1, {"usage": {"input_uncached": 500, "reasoning": 201}}, "token_sum"),
     (1, {"held_usd": 0.02}, "above_hold"), (1, {"held_usd": 0.02, "cap_source": "none"}, ""),
     (1, {"held_usd": 0.02, "flags": ["bound_violation"]}, ""),
+    (1, {"held_usd": 0.02, "flags": ["expected"]}, ""),
     (1, {"cost_usd": -0.03, "cost": {"input": -0.03}}, "negative"),
     (1, {"held_usd": -1}, "above_hold negative"), (5, {"uncertain_usd": -0.02}, "negative"),
     (2, {"cost_usd": 0.01, "cost": {"input": 0.01}}, "voided"),

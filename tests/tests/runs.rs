@@ -286,7 +286,7 @@ async fn soft_and_expected_say_how_far_they_can_be_passed() -> anyhow::Result<()
     let long = house.route("guess", "gpt-4", "[out:900] long").await?;
     assert_eq!(long.status, 200);
     let passed = house.receipts("guess").await?.pop().context("no receipt")?;
-    ensure!(passed.cost_usd > passed.held_usd && passed.flags.is_empty(), "{passed:?}");
+    ensure!(passed.cost_usd > passed.held_usd && passed.flags == ["expected"], "{passed:?}");
     assert_eq!(house.route("guess", "gpt-4", "and on").await?.status, 200, "no freeze");
     house.leave().await
 }

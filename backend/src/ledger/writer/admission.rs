@@ -159,6 +159,9 @@ impl Writer {
         receipt.output_tokens = receipt.usage.output_tokens();
         receipt.cap_source = grant.source;
         receipt.cap = (grant.source != CapSource::None).then_some(grant.cap);
+        if !grant.exposed.is_zero() {
+            receipt.flags.push("expected".into());
+        }
         if !granted.past_limit.is_zero() {
             receipt.flags.push("past_limit".into());
             let alarm =

@@ -147,7 +147,7 @@ impl Writer {
             cost_is: resolve.cost_is,
             cost: Default::default(),
             error: None,
-            flags: Vec::new(),
+            flags: original.flags.iter().filter(|flag| *flag == "expected").cloned().collect(),
             ..original.clone()
         };
         if let Some(bill) = &resolve.bill {

@@ -3,7 +3,7 @@
 //! `TOLLGATE_LAB_CYCLES` says how many kill -9 cycles there are; 20 without it. The long versions are
 //! `cargo run -p tollgate-tests --release --bin crashlab -- <fault>`.
 
-use tollgate_tests::lab::{Options, Report, crowd, halt, kill, proxy, torn};
+use tollgate_tests::lab::{Options, Report, clock, crowd, halt, kill, proxy, torn};
 
 fn options(cycles: u64) -> Options {
     let program = env!("CARGO_BIN_EXE_backend-under-test").into();
@@ -68,5 +68,17 @@ async fn a_wire_in_trouble_never_gives_money_back_that_was_billed() -> anyhow::R
     let report = proxy::Proxy::new(options(160)).run().await?;
     expect_clean(&report);
     assert!(report.facts["attempts unknown in one directory, most"] > 20, "{report}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_clock_that_jumps_mints_no_money() -> anyhow::Result<()> {
+    let report = clock::Clock::new(options(6)).run().await?;
+    if report.cycles == 0 {
+        println!("not run: {:?}", report.not_run);
+        return Ok(());
+    }
+    expect_clean(&report);
+    assert!(report.facts["jumps of the wall clock"] >= 6, "{report}");
     Ok(())
 }

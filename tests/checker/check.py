@@ -47,7 +47,7 @@ class Attempt:
     """What the books say of one attempt after its corrections."""
 
     __slots__ = ("file", "line", "key", "agent", "status", "cost", "held", "uncertain", "exact",
-                 "floor", "flagged", "tokens")
+                 "floor", "flagged", "likely", "tokens")
 
     def __init__(self, file: str, line: int, receipt: dict[str, Any]) -> None:
         self.file, self.line = file, line
@@ -61,6 +61,7 @@ class Attempt:
         """Takes over what a line says of the bill: its own, or a later correction."""
         self.exact = (receipt["usage_source"], receipt["cost_is"]) == ("reported", "exact")
         self.floor = receipt["cost_is"] == "lower_bound"
+        self.likely = "expected" in receipt["flags"] and receipt["status"] == "unknown"
         self.flagged = not {"bound_violation", "expected"}.isdisjoint(receipt["flags"])
         self.tokens = (receipt["input_tokens"], receipt["output_tokens"])
 
@@ -92,7 +93,7 @@ class Books:
         for attempt_id, attempt in self.attempts.items():
             billed, place = self.billed.get(attempt_id), (attempt.file, attempt.line)
             most = attempt.cost + (attempt.uncertain if attempt.floor else ZERO)
-            if billed is not None and billed > most:
+            if billed is not None and billed > most and not attempt.likely:
                 self.find("underpaid", *place, f"billed {billed}, charged at most {most}")
             elif billed is not None and attempt.exact and billed != attempt.cost:
                 self.find("inexact", *place, f"billed {billed}, reported as {attempt.cost}")

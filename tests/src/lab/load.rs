@@ -125,9 +125,7 @@ const fn alone(name: &'static str, mode: &'static str, each_cycle: i128) -> RunP
 
 /// Money for all, too little in every mode, a run that nobody limited, a tree whose root is tighter
 /// than its leaf, and an agent that is tighter than its run. Parents come before their children.
-/// Mode `expected` is not among them: it holds less than the worst case, and charges what is unknown
-/// at that, which a receipt does not tell; a checker of lines would rightly ask why.
-pub const RUNS: [RunPlan; 8] = [
+pub const RUNS: [RunPlan; 9] = [
     alone("ample", "clamp", PLENTY),
     alone("tight", "clamp", 300_000_000_000),
     alone("hard", "hard", 500_000_000_000),
@@ -135,6 +133,7 @@ pub const RUNS: [RunPlan; 8] = [
     alone("root", "clamp", 400_000_000_000),
     RunPlan { parent: "root", ..alone("leaf", "clamp", PLENTY) },
     RunPlan { agent: Some(300_000_000_000), ..alone("team", "clamp", PLENTY) },
+    alone("guess", "expected", 300_000_000_000),
     alone("soft", "soft", 100_000_000_000),
 ];
 

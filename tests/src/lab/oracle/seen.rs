@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use tollgate_backend::simulate::BillEntry;
+use tollgate_shared::budget::Mode;
 use tollgate_shared::money::Usd;
 use tollgate_shared::receipt::Receipt;
 
@@ -129,6 +130,9 @@ fn exhausted(
         let row = evidence.runs.get(run_id).copied().unwrap_or_default();
         let gone = row.posted + row.unknown + row.uncertain;
         // An agent's limit may be tighter than its run's.
+        // What mode `expected` holds follows from answers of before, not from this request alone.
+        let mode = evidence.budgets.get(run_id).map(|view| view.mode);
+        is_true |= mode == Some(Mode::Expected);
         let limit = [row.limit, truth.limits.get(run_id).copied()].into_iter().flatten().min();
         is_true |= limit.is_some_and(|limit| limit - gone < enough);
         run = truth.parents.get(run_id).map(String::as_str);

@@ -114,8 +114,8 @@ impl Store {
     }
 
     /// Reads every run back into the books. Open holds are not among them: see [`Self::orphans`].
-    pub fn load(&self) -> Result<Books, StoreError> {
-        let mut books = Books::default();
+    pub fn load(&self, default_limit: Option<Usd>) -> Result<Books, StoreError> {
+        let mut books = Books::with_default(default_limit);
         let mut statement = self.db.prepare("SELECT * FROM runs")?;
         for run in statement.query_map([], rows::run_of)? {
             books.restore(run?);

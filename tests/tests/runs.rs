@@ -290,3 +290,19 @@ async fn soft_and_expected_say_how_far_they_can_be_passed() -> anyhow::Result<()
     assert_eq!(house.route("guess", "gpt-4", "and on").await?.status, 200, "no freeze");
     house.leave().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_opened_by_its_agent_or_child_has_the_default_budget() -> anyhow::Result<()> {
+    let default = usd("0.5");
+    let (mut house, _provider) = furnished(|config| config.default_budget = Some(default)).await?;
+    set(&house, json!({"run_id": "of-agent", "agent": "tester", "budget_usd": 9})).await?;
+    set(&house, json!({"run_id": "child", "parent": "of-child", "budget_usd": 9})).await?;
+    // Kept as well: the restarted backend has no default to fall back on.
+    for _ in 0..2 {
+        for run in ["of-agent", "of-child"] {
+            assert_eq!(house.budget_of(run).await?.budget_usd, Some(default), "{run}");
+        }
+        house.restart().await?;
+    }
+    house.leave().await
+}

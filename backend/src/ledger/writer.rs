@@ -69,7 +69,7 @@ impl Writer {
         ledger: WeakLedger,
     ) -> Result<Self, StoreError> {
         let now = store.last_moment()?;
-        let books = store.load()?;
+        let books = store.load(policy.default_limit)?;
         let mut writer = Self {
             commits: store.commits()?,
             mark: Mark::open(store.dir()),
@@ -253,7 +253,9 @@ impl Writer {
         // What a person should know is true whatever became of the group.
         let alarms = |told: &Told| matches!(told, Told::Alarm(_) | Told::Calm(_));
         let alarms: Vec<Told> = group.told.into_iter().filter(alarms).collect();
-        self.told.send(alarms).ok();
+        if !alarms.is_empty() {
+            self.told.send(alarms).ok();
+        }
         self.wakes_all = true;
         for answer in group.answers {
             answer(Err(outage));
@@ -305,7 +307,7 @@ impl Writer {
     }
 
     fn read_back(&self) -> Result<Books, StoreError> {
-        let mut books = self.store.load()?;
+        let mut books = self.store.load(self.policy.default_limit)?;
         for orphan in self.store.orphans()? {
             books.restore_hold(orphan.receipt.attempt_id, orphan.hold);
         }

@@ -24,6 +24,8 @@ pub struct Books {
     pub(super) purses: HashMap<RunId, BTreeMap<AgentName, Purse>>,
     /// Runs that count a day.
     pub(super) daily: BTreeSet<RunId>,
+    /// Limit of a run that nobody gave one.
+    pub(super) default_limit: Option<Usd>,
     /// The day that they count.
     pub(super) day: Timestamp,
     folded: HashMap<String, RunId>,
@@ -32,6 +34,11 @@ pub struct Books {
 }
 
 impl Books {
+    /// Empty books, in which runs that nobody gave a limit have this one.
+    pub fn with_default(default_limit: Option<Usd>) -> Self {
+        Self { default_limit, ..Self::default() }
+    }
+
     /// Puts a run that storage remembers back into the books.
     pub fn restore(&mut self, run: Run) {
         self.folded.insert(run.id.folded(), run.id.clone());
@@ -62,8 +69,10 @@ impl Books {
         self.holds.insert(attempt_id, hold);
     }
 
-    /// Opens a page for a run that is not known yet, and hands out its page.
-    pub fn open_run(&mut self, id: &RunId, limit: Option<Usd>, now: Timestamp) -> &mut Run {
+    /// Opens a page for a run that is not known yet, with the limit that runs have by default, and
+    /// hands out its page. Whoever opens it (a request, an agent's limit, a child) opens the same.
+    pub fn open_run(&mut self, id: &RunId, now: Timestamp) -> &mut Run {
+        let limit = self.default_limit;
         self.folded.entry(id.folded()).or_insert_with(|| id.clone());
         self.runs.entry(id.clone()).or_insert_with(|| Run::new(id.clone(), limit, now))
     }

@@ -114,9 +114,9 @@ impl Books {
             Owner::Run(run_id) => {
                 self.may_join(run_id, change.parent.as_ref())?;
                 if let Some(parent) = &change.parent {
-                    self.open_run(parent, None, now);
+                    self.open_run(parent, now);
                 }
-                let run = self.open_run(run_id, None, now);
+                let run = self.open_run(run_id, now);
                 run.mode = change.mode.unwrap_or(run.mode);
                 run.parent = change.parent.clone().or(run.parent.take());
                 run.version += u64::from(current > 0);
@@ -137,7 +137,7 @@ impl Books {
                 self.fleet.version += 1;
             }
             Owner::Agent(run_id, agent) => {
-                self.open_run(run_id, None, now);
+                self.open_run(run_id, now);
                 let period = change.period;
                 let purse = self.purse_mut(run_id, agent, || Purse {
                     account: spent,
@@ -154,6 +154,10 @@ impl Books {
             }
         }
         let mut touched = vec![change.owner.clone()];
+        // Pages that it may have opened are written as well.
+        if let Owner::Agent(run_id, _) = &change.owner {
+            touched.push(Owner::Run(run_id.clone()));
+        }
         touched.extend(change.parent.clone().map(Owner::Run));
         let crossed = touched.iter().filter_map(|owner| self.relevel(owner)).collect();
         Ok(Changed { touched, crossed })

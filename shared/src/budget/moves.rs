@@ -22,7 +22,7 @@ impl Books {
     /// Sets money aside on every account that it counts on, or says which of them says no. The
     /// run's page is open.
     pub fn hold(&mut self, request: &HoldRequest, now: Timestamp) -> Result<Granted, Denied> {
-        self.open_run(&request.run_id, None, now).smallest = request.smallest;
+        self.open_run(&request.run_id, now).smallest = request.smallest;
         let grant = self.weigh(request)?;
         let touched = self.path(&request.run_id, &request.agent);
         for owner in &touched {

@@ -50,7 +50,7 @@ impl Writer {
         if let Some(reason) = &self.policy.stopped.load_full() {
             return Err(HoldError::Stopped(reason.to_string()));
         }
-        self.books.open_run(run_id, self.policy.default_limit, self.now);
+        self.books.open_run(run_id, self.now);
         let path = self.books.path(run_id, &order.receipt.agent);
         let limit_of = |owner: &&Owner| self.books.account(owner).and_then(|one| one.limit);
         let limited = path.iter().find(|owner| limit_of(owner).is_some());

@@ -110,7 +110,7 @@ fn what_a_cut_stream_may_still_cost_is_not_given_again() {
 #[test]
 fn runs_that_differ_by_case_alone_are_noticed() {
     let mut books = Books::default();
-    books.open_run(&"R-one".parse().unwrap(), None, T0);
+    books.open_run(&"R-one".parse().unwrap(), T0);
     assert!(books.twin(&"r-ONE".parse().unwrap()).is_some());
     assert!(books.twin(&"R-one".parse().unwrap()).is_none());
 }

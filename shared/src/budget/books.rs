@@ -129,7 +129,11 @@ impl Books {
 
     /// What would be granted, with nothing changed.
     pub fn weigh(&self, request: &HoldRequest) -> Result<Grant, Denied> {
-        let path = self.path(&request.run_id, &request.agent);
+        self.weigh_on(&self.path(&request.run_id, &request.agent), request)
+    }
+
+    /// The same on a path that is known.
+    pub(super) fn weigh_on(&self, path: &[Owner], request: &HoldRequest) -> Result<Grant, Denied> {
         let (owners, limited): (Vec<&Owner>, Vec<Limited>) = path
             .iter()
             .filter_map(|owner| Some((owner, *self.account(owner)?)))

@@ -23,8 +23,8 @@ impl Books {
     /// run's page is open.
     pub fn hold(&mut self, request: &HoldRequest, now: Timestamp) -> Result<Granted, Denied> {
         self.open_run(&request.run_id, now).smallest = request.smallest;
-        let grant = self.weigh(request)?;
         let touched = self.path(&request.run_id, &request.agent);
+        let grant = self.weigh_on(&touched, request)?;
         for owner in &touched {
             if let Some(account) = self.account_mut(owner) {
                 account.hold(grant.amount);
@@ -126,7 +126,8 @@ impl Books {
     /// Whether a bill that is so much above its hold can be counted on every account.
     pub fn may_post(&self, attempt_id: &AttemptId, cost: Usd) -> bool {
         self.holds.get(attempt_id).is_none_or(|hold| {
-            self.can_count(&self.path(&hold.run_id, &hold.agent), cost - hold.amount)
+            cost <= hold.amount
+                || self.can_count(&self.path(&hold.run_id, &hold.agent), cost - hold.amount)
         })
     }
 

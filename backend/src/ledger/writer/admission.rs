@@ -252,17 +252,14 @@ impl Writer {
         if self.lines.is_empty() {
             return Ok(());
         }
-        if wakes_all {
-            freed.extend(self.lines.places().into_iter().filter_map(|place| match place {
-                Place::Account(owner) => Some(owner),
-                Place::Run(_) => None,
-            }));
-        }
-        for place in self.lines.places() {
+        // The state of a run changes by an operator's word or a broken one, and both wake all.
+        for place in if wakes_all { self.lines.places() } else { Vec::new() } {
             if self.resumed(&place) {
                 for waiting in self.lines.take_all(&place) {
                     self.ask_again(waiting)?;
                 }
+            } else if let Place::Account(owner) = place {
+                freed.insert(owner);
             }
         }
         for owner in freed {

@@ -192,6 +192,7 @@ impl Writer {
     fn moved(&mut self, settled: Settled) {
         self.group.dirty.extend(settled.touched.iter().cloned());
         self.group.freed.extend(settled.touched);
+        self.wakes_all |= settled.violation;
         self.tell_crossings(settled.crossed);
     }
 }

@@ -16,8 +16,6 @@ pub struct Orphan {
     pub receipt: Receipt,
     /// What was held.
     pub hold: OpenHold,
-    /// When it was held.
-    pub at: Timestamp,
 }
 
 /// An attempt whose bill is not known, with its receipt.
@@ -63,20 +61,15 @@ impl Store {
 
     /// Those of them that were held before a moment.
     pub fn orphans_before(&self, at: Timestamp) -> Result<Vec<Orphan>, StoreError> {
-        let sql = "SELECT draft, held, exposed, created_us FROM attempts WHERE state = 'pending' \
+        let sql = "SELECT draft, held, exposed FROM attempts WHERE state = 'pending' \
                    AND created_us < ? ORDER BY attempt_id";
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query([at.micros()])?;
         let mut orphans = Vec::new();
         while let Some(row) = rows.next()? {
             let receipt = receipt_of(row.get_ref(0)?.as_str().map_err(not_text)?)?;
-            let hold = OpenHold {
-                run_id: receipt.run_id.clone(),
-                agent: receipt.agent.clone(),
-                amount: Usd::from_column(row.get(1)?),
-                exposed: Usd::from_column(row.get(2)?),
-            };
-            orphans.push(Orphan { receipt, hold, at: Timestamp::from_micros(row.get(3)?) });
+            let hold = hold_of(row, &receipt)?;
+            orphans.push(Orphan { receipt, hold });
         }
         Ok(orphans)
     }
@@ -101,16 +94,21 @@ impl Store {
         receipt_of(row.get_ref(0)?.as_str().map_err(not_text)?).map(Some)
     }
 
-    /// Attempts whose bill has not been known since before a moment, oldest first.
+    /// Attempts whose bill has not been known since before a moment, oldest first. Ids sort by the
+    /// time of the hold, so that the first which is not due ends the look: one that was lost sooner
+    /// than an older one has its turn later, and is charged at its hold all the while.
     pub fn lost_before(&self, at: Timestamp, most: u32) -> Result<Vec<Lost>, StoreError> {
         let sql = "SELECT line, held, exposed, settled_us FROM attempts JOIN receipts \
-                   USING (run_id, seq) WHERE state = 'unknown' AND settled_us < ? \
-                   ORDER BY attempt_id LIMIT ?";
+                   USING (run_id, seq) WHERE state = 'unknown' ORDER BY attempt_id LIMIT ?";
         let mut statement = self.db.prepare_cached(sql)?;
-        let mut rows = statement.query(params![at.micros(), most])?;
+        let mut rows = statement.query([most])?;
         let mut lost = Vec::new();
         while let Some(row) = rows.next()? {
-            lost.push(lost_of(row)?);
+            let one = lost_of(row)?;
+            if one.unresolved.at >= at {
+                break;
+            }
+            lost.push(one);
         }
         Ok(lost)
     }
@@ -210,10 +208,7 @@ impl Store {
             receipt.request_id.as_str(),
             receipt.attempt,
         ])?;
-        match changed {
-            1 => Ok(()),
-            _ => Err(StoreError::Corrupt(format!("attempt {} is not pending", receipt.attempt_id))),
-        }
+        one_row(changed, receipt, "pending")
     }
 
     /// Writes what became of an unknown attempt. When it was lost stays as it is: that decides
@@ -233,10 +228,7 @@ impl Store {
             receipt.request_id.as_str(),
             receipt.attempt,
         ])?;
-        match changed {
-            1 => Ok(()),
-            _ => Err(StoreError::Corrupt(format!("attempt {} is not unknown", receipt.attempt_id))),
-        }
+        one_row(changed, receipt, "unknown")
     }
 
     /// Forgets an attempt that never left: it has no receipt and gives its number to the next.
@@ -244,21 +236,31 @@ impl Store {
         let sql = "DELETE FROM attempts WHERE run_id = ? AND request_id = ? AND attempt = ? \
                    AND state = 'pending'";
         let key = params![receipt.run_id.as_str(), receipt.request_id.as_str(), receipt.attempt];
-        match self.db.prepare_cached(sql)?.execute(key)? {
-            1 => Ok(()),
-            _ => Err(StoreError::Corrupt(format!("attempt {} is not pending", receipt.attempt_id))),
-        }
+        one_row(self.db.prepare_cached(sql)?.execute(key)?, receipt, "pending")
     }
+}
+
+/// An attempt has one row, in the state that it must be in.
+fn one_row(changed: usize, receipt: &Receipt, state: &str) -> Result<(), StoreError> {
+    match changed {
+        1 => Ok(()),
+        _ => Err(StoreError::Corrupt(format!("attempt {} is not {state}", receipt.attempt_id))),
+    }
+}
+
+/// What was held, from the receipt that it got or would get and its columns `held` and `exposed`.
+fn hold_of(row: &rusqlite::Row<'_>, receipt: &Receipt) -> Result<OpenHold, StoreError> {
+    Ok(OpenHold {
+        run_id: receipt.run_id.clone(),
+        agent: receipt.agent.clone(),
+        amount: Usd::from_column(row.get("held")?),
+        exposed: Usd::from_column(row.get("exposed")?),
+    })
 }
 
 fn lost_of(row: &rusqlite::Row<'_>) -> Result<Lost, StoreError> {
     let receipt = receipt_of(row.get_ref(0)?.as_str().map_err(not_text)?)?;
-    let hold = OpenHold {
-        run_id: receipt.run_id.clone(),
-        agent: receipt.agent.clone(),
-        amount: Usd::from_column(row.get(1)?),
-        exposed: Usd::from_column(row.get(2)?),
-    };
+    let hold = hold_of(row, &receipt)?;
     let at = Timestamp::from_micros(row.get(3)?);
     Ok(Lost { receipt, unresolved: Unresolved { hold, at } })
 }

@@ -22,8 +22,14 @@ pub(super) struct Space {
 
 impl Space {
     pub(super) fn new(dir: &Path, reserve: Reserve) -> Self {
-        let has_ballast = fs::metadata(dir.join(BALLAST)).is_ok();
-        Self { dir: dir.into(), reserve, looked_at: None, is_low: false, has_ballast }
+        // One that a crash cut short is none.
+        let length = fs::metadata(dir.join(BALLAST)).map_or(0, |meta| meta.len());
+        let has_ballast = length == reserve.ballast;
+        let mut space =
+            Self { dir: dir.into(), reserve, looked_at: None, is_low: false, has_ballast };
+        // Now, when nobody waits yet.
+        space.is_low(0);
+        space
     }
 
     /// Whether there is too little room for new money, with so many holds to be settled.

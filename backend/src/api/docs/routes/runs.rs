@@ -6,24 +6,16 @@ use tollgate_shared::receipt::Receipt;
 
 use super::gateway::{NO_LEDGER, NO_ROOM, NO_RUN, NO_RUN_ID};
 use super::{
-    IF_MATCH, JSON, LOST, MISSING, Method, NO_JSON, Route, STALE, TOO_LARGE, TWICE, UNKNOWN, WRONG,
-    answer,
+    Answer, IF_MATCH, JSON, LOST, MISSING, Method, NO_JSON, Route, STALE, TOO_LARGE, TWICE,
+    UNKNOWN, WRONG, answer,
 };
 use crate::api::docs::contract::{FLEET_REQUEST, RESOLVE_REQUEST, STATE_REQUEST};
 
 /// `POST /runs/{run_id}/pause`.
-pub(super) const PAUSE: Route = Route {
-    method: Method::Post,
-    path: "/runs/{run_id}/pause",
-    summary: "Stops a run for now: what is in flight ends, what comes waits a while for it to be resumed.",
-    parameters: &[IF_MATCH],
-    body: Some(STATE_REQUEST),
-    answers: &[answer(
-        200,
-        "The run's budget as it is now.",
-        &[(JSON, SchemaGenerator::subschema_for::<BudgetView>)],
-    )],
-    errors: &[
+pub(super) const PAUSE: Route = step(
+    "/runs/{run_id}/pause",
+    "Stops a run for now: what is in flight ends, what comes waits a while for it to be resumed.",
+    &[
         NO_JSON,
         TWICE,
         NO_RUN_ID,
@@ -37,21 +29,13 @@ pub(super) const PAUSE: Route = Route {
         NO_LEDGER,
         NO_ROOM,
     ],
-};
+);
 
 /// `POST /runs/{run_id}/resume`.
-pub(super) const RESUME: Route = Route {
-    method: Method::Post,
-    path: "/runs/{run_id}/resume",
-    summary: "Lets a run spend again, and those who waited first; lifting a freeze needs a note.",
-    parameters: &[IF_MATCH],
-    body: Some(STATE_REQUEST),
-    answers: &[answer(
-        200,
-        "The run's budget as it is now.",
-        &[(JSON, SchemaGenerator::subschema_for::<BudgetView>)],
-    )],
-    errors: &[
+pub(super) const RESUME: Route = step(
+    "/runs/{run_id}/resume",
+    "Lets a run spend again, and those who waited first; lifting a freeze needs a note.",
+    &[
         NO_JSON,
         TWICE,
         NO_RUN_ID,
@@ -64,24 +48,37 @@ pub(super) const RESUME: Route = Route {
         NO_LEDGER,
         NO_ROOM,
     ],
-};
+);
 
 /// `POST /runs/{run_id}/close`.
-pub(super) const CLOSE: Route = Route {
-    method: Method::Post,
-    path: "/runs/{run_id}/close",
-    summary: "Ends a run: what is in flight ends, nothing new is given.",
-    parameters: &[IF_MATCH],
-    body: Some(STATE_REQUEST),
-    answers: &[answer(
-        200,
-        "The run's budget as it is now.",
-        &[(JSON, SchemaGenerator::subschema_for::<BudgetView>)],
-    )],
-    errors: &[
-        NO_JSON, TWICE, NO_RUN_ID, NO_RUN, STALE, TOO_LARGE, WRONG, UNKNOWN, NO_LEDGER, NO_ROOM,
-    ],
-};
+pub(super) const CLOSE: Route = step(
+    "/runs/{run_id}/close",
+    "Ends a run: what is in flight ends, nothing new is given.",
+    &[NO_JSON, TWICE, NO_RUN_ID, NO_RUN, STALE, TOO_LARGE, WRONG, UNKNOWN, NO_LEDGER, NO_ROOM],
+);
+
+/// A step of a run's state.
+const fn step(
+    path: &'static str,
+    summary: &'static str,
+    errors: &'static [(u16, &'static str)],
+) -> Route {
+    Route {
+        method: Method::Post,
+        path,
+        summary,
+        parameters: &[IF_MATCH],
+        body: Some(STATE_REQUEST),
+        answers: &STEPPED,
+        errors,
+    }
+}
+
+const STEPPED: [Answer; 1] = [answer(
+    200,
+    "The run's budget as it is now.",
+    &[(JSON, SchemaGenerator::subschema_for::<BudgetView>)],
+)];
 
 /// `GET /unknowns`.
 pub(super) const UNKNOWNS: Route = Route {

@@ -16,17 +16,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tempfile::TempDir;
-use tollgate_backend::clock;
 use tollgate_backend::config::Durability;
-use tollgate_backend::ledger::{Ending, Ledger, Order, Policy};
+use tollgate_backend::ledger::{Ending, Ledger, Policy};
 use tollgate_backend::store::Store;
-use tollgate_shared::budget::{CapSource, Need, Outcome};
-use tollgate_shared::id::{PriceId, RunId};
+use tollgate_shared::budget::Outcome;
+use tollgate_shared::id::RunId;
 use tollgate_shared::money::Usd;
-use tollgate_shared::price::{PriceCard, UsdPerToken};
-use tollgate_shared::receipt::{Decision, Receipt, Status};
-use tollgate_shared::select::Objective;
+use tollgate_shared::receipt::Status;
 use tollgate_shared::usage::{CostIs, Usage, UsageSource};
+use tollgate_tests::orders::{Card, card, order};
 
 /// How many ask at once.
 const CONCURRENT: [usize; 4] = [1, 64, 1_024, 8_192];
@@ -75,9 +73,6 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A price card with its name, as a flight carries it.
-type Card = Arc<(PriceId, PriceCard)>;
-
 /// A ledger on a file of its own.
 struct Gate {
     ledger: Ledger,
@@ -113,11 +108,7 @@ impl Gate {
         let policy = Policy { default_limit: Some("9000000".parse()?), ..Policy::default() };
         let store = Store::open(&path, durability)?;
         let ledger = Ledger::start(store, policy, told, |error| panic!("{error}"))?;
-        let card = PriceCard::of(
-            UsdPerToken::new("0.00003".parse()?)?,
-            UsdPerToken::new("0.00006".parse()?)?,
-        );
-        let card = Arc::new((card.id(), card));
+        let card = card()?;
         let groups = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&groups);
         let told = std::thread::spawn(move || {
@@ -212,68 +203,6 @@ async fn pass(ledger: &Ledger, run: &RunId, card: &Card) -> anyhow::Result<[Dura
     drop(hold.take_ticket());
     hold.settle(ending).await?;
     Ok([held, answered.elapsed()])
-}
-
-/// An order for 200 tokens of input and a stated cap of 64.
-fn order(run: &RunId, card: &Card) -> Order {
-    let fixed = card.1.input.cost(1_000);
-    let receipt = Receipt {
-        request_id: clock::request_id(),
-        run_id: run.clone(),
-        agent: "tester".parse().unwrap(),
-        timestamp: clock::now(),
-        provider: "instant".parse().unwrap(),
-        model: "gpt-4".parse().unwrap(),
-        input_tokens: 0,
-        output_tokens: 0,
-        cost_usd: Usd::ZERO,
-        latency_ms: 0,
-        status: Status::Unknown,
-        attempt: 1,
-        attempt_id: clock::attempt_id(),
-        seq: 0,
-        usage: Usage::default(),
-        usage_source: UsageSource::Bound,
-        cost_is: CostIs::Hold,
-        cost: Default::default(),
-        held_usd: Usd::ZERO,
-        cap: None,
-        cap_source: CapSource::None,
-        price_id: card.0.clone(),
-        fallback_from: None,
-        ttft_ms: None,
-        uncertain_usd: Usd::ZERO,
-        error: None,
-        corrects: None,
-        evidence: None,
-        flags: Vec::new(),
-        decision: Decision {
-            objective: Objective::Cost,
-            why: "cost: cheapest eligible".into(),
-            cheapest_usd: Usd::ZERO,
-            candidates: 1,
-        },
-        prev: String::new(),
-        hash: String::new(),
-    };
-    Order {
-        receipt,
-        need: Need {
-            fixed,
-            likely_fixed: fixed,
-            per_output_token: card.1.output.cost(1),
-            stated_cap: Some(64),
-            model_max: 4_096,
-        },
-        smallest: fixed,
-        input_bound: 1_000,
-        unbounded: None,
-        choices: 1,
-        body_hash: None,
-        retry_unknown: false,
-        first: true,
-        card: Arc::clone(card),
-    }
 }
 
 /// The median time of a transaction of one row on a store of its own, in microseconds.

@@ -150,7 +150,6 @@ impl Action {
     /// Why it cannot be done now; `None` when it can.
     pub fn refusal(self, model: &Model) -> Option<String> {
         match self {
-            Self::Screen(screen) => screen.refusal(),
             Self::Budget | Self::Raise | Self::Lower => {
                 changes(model).or_else(|| match budget_at_cursor(model) {
                     Some(_) => None,
@@ -181,7 +180,6 @@ impl Action {
             Self::NextMatch | Self::PreviousMatch => {
                 Some("the filter hides what does not match; Esc clears it".into())
             }
-            Self::PreviousScreen => Some("there is one screen so far".into()),
             Self::JumpLabels | Self::Mouse | Self::CopyScreen => Some(not_yet("with the mouse")),
             _ => None,
         }

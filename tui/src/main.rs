@@ -154,9 +154,6 @@ async fn take_shot(args: ShotArgs, console: ConsoleOptions) -> anyhow::Result<()
         .into_iter()
         .find(|screen| screen.name().0.to_lowercase() == wanted)
         .with_context(|| format!("there is no screen `{wanted}`"))?;
-    if let Some(reason) = screen.refusal() {
-        anyhow::bail!(reason);
-    }
     let wait = Duration::from_secs(args.wait);
     let shot = shot::take(ShotOptions { console, screen, size: args.size, wait, keys: args.keys });
     let shot = shot.await?;

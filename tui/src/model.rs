@@ -15,6 +15,8 @@ mod dialog;
 mod history;
 mod link;
 mod pane;
+mod reports;
+mod routing;
 pub mod rows;
 mod tail;
 
@@ -44,6 +46,8 @@ pub struct Model {
     pub size: (u16, u16),
     /// The screen that is shown.
     pub screen: Screen,
+    /// The screen before it.
+    pub screen_before: Screen,
     /// State of every pane.
     pub panes: Panes,
     /// What is asked or shown on top.
@@ -146,12 +150,15 @@ impl Screen {
         }
     }
 
-    /// Why it cannot be shown; `None` when it can.
-    pub fn refusal(self) -> Option<String> {
-        let (name, _) = self.name();
+    /// The pane that has the focus when the screen is opened.
+    pub const fn home(self) -> PaneId {
         match self {
-            Self::Dashboard => None,
-            _ => Some(format!("the {name} screen is not built yet; the dashboard has its panes")),
+            Self::Dashboard | Self::Runs => PaneId::Budgets,
+            Self::Providers => PaneId::Providers,
+            Self::Receipts => PaneId::Receipts,
+            Self::Routing => PaneId::Objectives,
+            Self::Alerts => PaneId::Alerts,
+            Self::Reports => PaneId::Days,
         }
     }
 }
@@ -206,6 +213,7 @@ impl Model {
             last_frame: None,
             size,
             screen: Screen::default(),
+            screen_before: Screen::default(),
             panes: Panes::default(),
             dialog: None,
             filter: None,
@@ -239,6 +247,17 @@ impl Model {
     /// The pane that has the focus.
     pub fn focused(&self) -> &Pane {
         self.panes.at(self.panes.focus)
+    }
+
+    /// Shows a screen, with its main pane in focus; another cursor stays where it was.
+    pub fn show(&mut self, screen: Screen) {
+        if screen == self.screen {
+            return;
+        }
+        self.screen_before = self.screen;
+        self.screen = screen;
+        self.zoomed = false;
+        self.panes.focus = screen.home();
     }
 
     /// Shows a message for a few seconds.

@@ -15,7 +15,6 @@ mod bars;
 mod budgets;
 mod canvas;
 mod chart;
-mod dashboard;
 mod detail;
 mod dialog;
 mod digits;
@@ -25,8 +24,14 @@ mod gauge;
 mod header;
 mod help;
 pub mod layout;
+mod proof;
 mod providers;
+mod quality;
 mod receipts;
+mod reports;
+mod routing;
+mod runs;
+mod stage;
 mod status;
 mod table;
 mod tiny;
@@ -44,7 +49,7 @@ pub fn view(model: &Model, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let layout = layout::layout(model, area);
     match layout.class {
         layout::Class::Tiny => tiny::draw(&mut canvas, model, area),
-        _ => dashboard::draw(&mut canvas, model, &layout),
+        _ => stage::draw(&mut canvas, model, &layout),
     }
     if !matches!(model.freshness(), Freshness::Live(_) | Freshness::Waiting) {
         canvas.fade();
@@ -65,7 +70,10 @@ pub fn columns_of(pane: PaneId) -> usize {
         PaneId::Budgets => budgets::COLUMNS,
         PaneId::Providers => providers::COLUMNS,
         PaneId::Receipts => receipts::COLUMNS,
-        PaneId::Alerts | PaneId::Who => 1,
+        PaneId::Alerts => alerts::COLUMNS,
+        PaneId::Who => 1,
+        PaneId::Objectives | PaneId::Experiments | PaneId::Fallbacks => routing::columns_of(pane),
+        PaneId::Days | PaneId::Invoice => reports::columns_of(pane),
     }
 }
 

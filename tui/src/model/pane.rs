@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use tollgate_shared::id::{ProviderName, RunId};
 
-/// The panes of the dashboard, in the order of Tab.
+/// Every list with a cursor, in the order of Tab. Screens share them: a cursor that was set on the
+/// dashboard is where it was on the screen of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PaneId {
     /// Shortest runway first.
@@ -21,12 +22,32 @@ pub enum PaneId {
     Alerts,
     /// Who spends.
     Who,
+    /// What requests asked to be chosen by.
+    Objectives,
+    /// Splits of traffic.
+    Experiments,
+    /// From whom to whom.
+    Fallbacks,
+    /// Days, newest first.
+    Days,
+    /// What each provider will ask for.
+    Invoice,
 }
 
 impl PaneId {
     /// Every pane, in the order of Tab.
-    pub const ALL: [Self; 5] =
-        [Self::Budgets, Self::Providers, Self::Receipts, Self::Alerts, Self::Who];
+    pub const ALL: [Self; 10] = [
+        Self::Budgets,
+        Self::Providers,
+        Self::Receipts,
+        Self::Alerts,
+        Self::Who,
+        Self::Objectives,
+        Self::Experiments,
+        Self::Fallbacks,
+        Self::Days,
+        Self::Invoice,
+    ];
 
     /// Its title.
     pub const fn title(self) -> &'static str {
@@ -36,6 +57,11 @@ impl PaneId {
             Self::Receipts => "RECEIPTS",
             Self::Alerts => "ALERTS",
             Self::Who => "WHO",
+            Self::Objectives => "OBJECTIVES",
+            Self::Experiments => "EXPERIMENTS",
+            Self::Fallbacks => "FALLBACKS",
+            Self::Days => "DAILY",
+            Self::Invoice => "BY PROVIDER",
         }
     }
 
@@ -55,6 +81,10 @@ impl PaneId {
             Self::Who => &["largest share first", "fastest now first", "by name"],
             Self::Receipts => &["newest first"],
             Self::Alerts => &["worst first"],
+            Self::Objectives | Self::Invoice => &["most spent first"],
+            Self::Experiments => &["newest first"],
+            Self::Fallbacks => &["most often first"],
+            Self::Days => &["newest first"],
         }
     }
 }
@@ -98,7 +128,7 @@ pub struct Pane {
 pub struct Panes {
     /// The pane that keys act on.
     pub focus: PaneId,
-    panes: [Pane; 5],
+    panes: [Pane; 10],
 }
 
 impl Panes {

@@ -21,6 +21,7 @@ use tollgate_shared::money::{Percent, Usd};
 use tollgate_shared::provider::ProviderView;
 
 use super::history::QUARTER_S;
+use super::{reports, routing};
 use super::{Day, History, Key, Model, PaneId, Row, RunEntry};
 
 /// One line of WHO.
@@ -50,6 +51,8 @@ pub fn keys(model: &Model, pane: PaneId) -> Vec<Key> {
             alerts(model.day()).into_iter().map(|alert| Key::Alert(alert.id.clone())).collect()
         }
         PaneId::Who => who(model).into_iter().map(|line| Key::Name(line.name)).collect(),
+        PaneId::Objectives | PaneId::Experiments | PaneId::Fallbacks => routing::keys(model, pane),
+        PaneId::Days | PaneId::Invoice => reports::keys(model, pane),
     }
 }
 

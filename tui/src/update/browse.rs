@@ -17,7 +17,8 @@ use crate::view::layout;
 /// Does one of the actions that only look.
 pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
-        Action::Screen(screen) => model.screen = screen,
+        Action::Screen(screen) => model.show(screen),
+        Action::PreviousScreen => model.show(model.screen_before),
         Action::NextPane => focus(model, 1),
         Action::PreviousPane => focus(model, -1),
         Action::Down => step(model, Step::By(1)),
@@ -149,7 +150,7 @@ fn back(model: &mut Model) {
     } else if model.frozen.is_some() {
         freeze(model);
     } else if model.screen != Screen::Dashboard {
-        model.screen = Screen::Dashboard;
+        model.show(Screen::Dashboard);
     } else {
         follow(model);
     }

@@ -11,10 +11,22 @@ use tollgate_shared::alert::AlertState;
 
 use super::canvas::{Canvas, seg};
 use super::frame::{self, Frame};
-use super::{layout::Class, status};
+use super::layout::{Class, Places};
+use super::status;
 use crate::format;
 use crate::model::{Key, Model, PaneId, rows};
 use crate::theme::Tone;
+
+/// How many columns there are in all.
+pub(super) const COLUMNS: usize = 1;
+
+/// Where everything stands on screen 6.
+pub(super) fn places(body: Rect, _class: Class) -> Places {
+    Places { panes: vec![(PaneId::Alerts, body)], panels: Vec::new() }
+}
+
+/// Draws the alert that the cursor is on: what, then, why, do.
+pub(super) fn incident(_: &mut Canvas<'_>, _: &Model, _: Rect, _: Class) {}
 
 /// Draws the pane.
 pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Class) {

@@ -30,11 +30,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
         let (long, short) = screen.name();
         let name = if class == Class::Small { short } else { long };
         let here = screen == model.screen;
-        let style = match (here, screen.refusal()) {
-            (true, _) => theme.strong().patch(theme.tab()),
-            (false, Some(_)) => theme.dim(),
-            (false, None) => theme.text(),
-        };
+        let style = if here { theme.strong().patch(theme.tab()) } else { theme.text() };
         let rank = if here { 0 } else { 20 + number };
         left.push(seg(rank, format!("{number}"), theme.key()));
         left.push(seg(rank, name, style));

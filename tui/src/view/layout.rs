@@ -17,7 +17,9 @@
 
 use ratatui::layout::Rect;
 
-use crate::model::{Model, PaneId};
+use crate::model::{Model, PaneId, Screen};
+
+use super::{alerts, proof, quality, reports, routing, runs};
 
 /// How much room there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +34,44 @@ pub enum Class {
     Large,
 }
 
+/// A part of a screen without a cursor: it shows more of what the cursor is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Panel {
+    /// Money out.
+    Chart,
+    /// A run's money until it is gone.
+    BurnDown,
+    /// A run's money by agent.
+    Where,
+    /// What happened to a run.
+    Timeline,
+    /// A provider's latency against its promise.
+    Latency,
+    /// Circuits over hours.
+    Circuits,
+    /// What happens if a provider goes away.
+    IfGone,
+    /// A receipt as a proof.
+    Proof,
+    /// An alert: what, then, why, do.
+    Incident,
+    /// Failures over time.
+    Failures,
+    /// What the cheapest eligible would have saved.
+    LeftOnTable,
+    /// Why two days differ.
+    Changed,
+}
+
+/// What stands in a body: panes with cursors, and panels without.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Every pane that is drawn.
+    pub panes: Vec<(PaneId, Rect)>,
+    /// Every panel that is drawn.
+    pub panels: Vec<(Panel, Rect)>,
+}
+
 /// Where everything stands.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -41,10 +81,10 @@ pub struct Layout {
     pub header: Rect,
     /// One row.
     pub footer: Rect,
-    /// The chart, where there is room.
-    pub chart: Option<Rect>,
     /// Every pane that is drawn.
     pub panes: Vec<(PaneId, Rect)>,
+    /// Every panel that is drawn.
+    pub panels: Vec<(Panel, Rect)>,
 }
 
 impl Class {
@@ -61,30 +101,40 @@ impl Class {
 
 /// Where everything stands in `area`.
 pub fn layout(model: &Model, area: Rect) -> Layout {
-    places(model.zoomed, model.panes.focus, area)
+    places((model.screen, model.zoomed), model.panes.focus, area)
 }
 
-/// The places for a focus and a zoom; asked without a model by the keys.
-fn places(zoomed: bool, focus: PaneId, area: Rect) -> Layout {
+/// The places for a screen, a zoom and a focus; asked without a model by the keys.
+fn places((screen, zoomed): (Screen, bool), focus: PaneId, area: Rect) -> Layout {
     let class = Class::of(area.width, area.height);
     if class == Class::Tiny {
-        return Layout { class, header: area, footer: Rect::ZERO, chart: None, panes: Vec::new() };
+        let (footer, panes, panels) = (Rect::ZERO, Vec::new(), Vec::new());
+        return Layout { class, header: area, footer, panes, panels };
     }
     let header = Rect { height: 3, ..area };
     let footer = Rect { y: area.bottom() - 1, height: 1, ..area };
     let body = Rect { y: area.y + 3, height: area.height - 4, ..area };
-    let (chart, panes) = match (class, zoomed) {
-        (_, true) => (None, vec![(focus, body)]),
-        (Class::Small, _) => (None, small(body)),
-        _ => boxes(body, class),
+    let Places { panes, panels } = if zoomed {
+        Places { panes: vec![(focus, body)], panels: Vec::new() }
+    } else {
+        match screen {
+            Screen::Dashboard if class == Class::Small => small(body),
+            Screen::Dashboard => boxes(body, class),
+            Screen::Runs => runs::places(body, class),
+            Screen::Providers => quality::places(body, class),
+            Screen::Receipts => proof::places(body, class),
+            Screen::Routing => routing::places(body, class),
+            Screen::Alerts => alerts::places(body, class),
+            Screen::Reports => reports::places(body, class),
+        }
     };
-    Layout { class, header, footer, chart, panes }
+    Layout { class, header, footer, panes, panels }
 }
 
 /// The panes that are drawn, in the order of Tab.
 pub fn panes(model: &Model) -> Vec<PaneId> {
     // A zoomed pane hides the others, but Tab still goes through them.
-    let drawn = places(false, model.panes.focus, area_of(model)).panes;
+    let drawn = places((model.screen, false), model.panes.focus, area_of(model)).panes;
     PaneId::ALL.into_iter().filter(|id| drawn.iter().any(|(pane, _)| pane == id)).collect()
 }
 
@@ -107,7 +157,7 @@ pub fn has_header(class: Class, id: PaneId, rect: Rect) -> bool {
     match id {
         PaneId::Who | PaneId::Alerts => false,
         PaneId::Receipts => class != Class::Small && rect.height > 7,
-        PaneId::Budgets | PaneId::Providers => rect.height > 4,
+        _ => rect.height > 4,
     }
 }
 
@@ -117,18 +167,19 @@ fn area_of(model: &Model) -> Rect {
 }
 
 /// Three ruled parts: budgets 35 %, providers 30 %, receipts the rest.
-fn small(body: Rect) -> Vec<(PaneId, Rect)> {
+fn small(body: Rect) -> Places {
     let [budgets, providers, receipts] = parts(body.height, [35, 30]);
     let row = |y: u16, height: u16| Rect { y: body.y + y, height, ..body };
-    vec![
+    let panes = vec![
         (PaneId::Budgets, row(0, budgets)),
         (PaneId::Providers, row(budgets, providers)),
         (PaneId::Receipts, row(budgets + providers, receipts)),
-    ]
+    ];
+    Places { panes, panels: Vec::new() }
 }
 
 /// Chart and WHO above, budgets and providers in the middle, receipts below.
-fn boxes(body: Rect, class: Class) -> (Option<Rect>, Vec<(PaneId, Rect)>) {
+fn boxes(body: Rect, class: Class) -> Places {
     // Below twenty rows a chart would leave the tables nothing to say.
     let [upper, middle, lower] = match (class, body.height) {
         (Class::Large, _) => parts(body.height, [28, 24]),
@@ -141,11 +192,11 @@ fn boxes(body: Rect, class: Class) -> (Option<Rect>, Vec<(PaneId, Rect)>) {
     };
     let row = |y: u16, height: u16| Rect { y: body.y + y, height, ..body };
     let mut panes = Vec::with_capacity(5);
-    let mut chart = None;
+    let mut panels = Vec::new();
     if upper > 0 {
         let share = if class == Class::Large { 66 } else { 56 };
         let (left, right) = split(row(0, upper), share);
-        chart = Some(left);
+        panels.push((Panel::Chart, left));
         panes.push((PaneId::Who, right));
     }
     let share = if class == Class::Large { 43 } else { 47 };
@@ -160,11 +211,11 @@ fn boxes(body: Rect, class: Class) -> (Option<Rect>, Vec<(PaneId, Rect)>) {
     } else {
         panes.push((PaneId::Receipts, receipts));
     }
-    (chart, panes)
+    Places { panes, panels }
 }
 
 /// Two heights by their share in percent, and what is left.
-fn parts(height: u16, shares: [u16; 2]) -> [u16; 3] {
+pub(super) fn parts(height: u16, shares: [u16; 2]) -> [u16; 3] {
     let part = |share: u16| u16::try_from((u32::from(height) * u32::from(share) + 50) / 100);
     let [first, second] = shares.map(|share| part(share).unwrap_or(0).min(height));
     let second = second.min(height - first);
@@ -172,7 +223,7 @@ fn parts(height: u16, shares: [u16; 2]) -> [u16; 3] {
 }
 
 /// Two rectangles side by side, the left one with a share in percent.
-fn split(rect: Rect, share: u16) -> (Rect, Rect) {
+pub(super) fn split(rect: Rect, share: u16) -> (Rect, Rect) {
     let [left, _, _] = parts(rect.width, [share, 0]);
     (Rect { width: left, ..rect }, Rect { x: rect.x + left, width: rect.width - left, ..rect })
 }

@@ -25,6 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::client::{Client, ClientOptions};
 use crate::feed::{Delta, Feed, FeedOptions, clock};
+use crate::keys::KeyMap;
 use crate::message::{Effect, Message, Reply};
 use crate::model::{Model, Settings};
 use crate::term::{self, Term};
@@ -79,6 +80,7 @@ impl ConsoleOptions {
             theme: self.theme,
             hide_money: false,
             profile: self.profile.clone(),
+            keys: KeyMap::default(),
         }
     }
 

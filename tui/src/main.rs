@@ -113,7 +113,7 @@ fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     match cli.command {
         Some(Verb::Keys { md }) => {
-            print!("{}", tollgate_tui::keys::print(md));
+            print!("{}", tollgate_tui::keys::KeyMap::default().print(md));
             Ok(())
         }
         Some(Verb::Shot(args)) => {

@@ -10,6 +10,7 @@ use tollgate_shared::time::Timestamp;
 use tollgate_shared::window::WindowKind;
 
 use crate::feed::Delta;
+use crate::model::Settings;
 
 /// Something happened.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub enum Message {
     Delta(Box<Delta>),
     /// A request was answered.
     Reply(Reply),
+    /// The configuration files changed: what holds now, or why the old values stay.
+    Settings(Result<Box<Settings>, String>),
 }
 
 /// Something to do outside.

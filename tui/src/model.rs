@@ -7,6 +7,7 @@
 use tollgate_shared::api::MetricsView;
 use tollgate_shared::time::Timestamp;
 
+use crate::keys::KeyMap;
 use crate::theme::ThemeChoice;
 
 mod audit;
@@ -85,6 +86,8 @@ pub struct Settings {
     pub hide_money: bool,
     /// A word for the header: where this console looks.
     pub profile: String,
+    /// Which key does what.
+    pub keys: KeyMap,
 }
 
 /// The filter of the receipts, as typed and as read.

@@ -12,9 +12,8 @@
 //! | a reply | `replies` |
 
 use crate::action::Action;
-use crate::keys;
 use crate::message::{Chord, Effect, Message};
-use crate::model::Model;
+use crate::model::{Model, Settings};
 
 mod browse;
 mod dialogs;
@@ -37,12 +36,29 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Clock(now) => fold::clock(model, now),
         Message::Delta(delta) => fold::delta(model, *delta),
         Message::Reply(reply) => replies::reply(model, reply),
+        Message::Settings(settings) => {
+            take(model, settings);
+            Vec::new()
+        }
+    }
+}
+
+/// The configuration was read anew; what cannot be read changes nothing.
+fn take(model: &mut Model, settings: Result<Box<Settings>, String>) {
+    match settings {
+        Ok(settings) => {
+            // Hiding money is a matter of the moment, not of a file.
+            let hide_money = model.settings.hide_money;
+            model.settings = Settings { hide_money, ..*settings };
+            model.toast("the configuration was read anew");
+        }
+        Err(why) => model.toast(why),
     }
 }
 
 /// A key goes to the dialog on top, else through the table; two work everywhere.
 fn press(model: &mut Model, chord: Chord) -> Vec<Effect> {
-    let action = keys::action(chord);
+    let action = model.settings.keys.action(chord);
     // These two must work whatever is on top.
     if let Some(Action::Suspend | Action::Redraw) = action {
         return action.map(|action| run(model, action)).unwrap_or_default();

@@ -129,7 +129,7 @@ fn moved(focus: &mut usize, count: usize, chord: Chord) -> bool {
 
 /// Searches while typing, moves with the arrows, runs the chosen line with Enter.
 fn help(model: &mut Model, mut list: HelpList, chord: Chord) -> Vec<Effect> {
-    let lines = crate::view::help_lines(list.search.value());
+    let lines = crate::view::help_lines(&model.settings.keys, list.search.value());
     match chord.code {
         Code::Enter => {
             return match lines.get(list.selected) {

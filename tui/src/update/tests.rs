@@ -76,10 +76,9 @@ fn read_only_lists_what_changes_and_refuses_it() {
 #[test]
 fn no_single_key_spends_and_escape_never_quits() {
     for action in Action::all() {
-        let key = crate::keys::keys(action);
-        let key = key.split(' ').next().unwrap();
+        let key = crate::keys::KeyMap::default().first(action);
         let mut model = model(SIZE);
-        let effects = press(&mut model, key);
+        let effects = press(&mut model, &key);
         let spends = effects.iter().any(|e| matches!(e, Effect::Send(call) if call.body.is_some()));
         assert!(!spends, "{key}");
     }
@@ -334,4 +333,20 @@ fn a_snapshot_after_lag_repeats_no_row() {
     again.refusals.clear();
     hear(&mut model, again);
     assert_eq!(model.live.tail.seen(), rows);
+}
+
+#[test]
+fn settings_are_taken_whole_or_not_at_all() {
+    let mut model = model(SIZE);
+    press(&mut model, "H");
+    let chord = |name| crate::message::Chord::read(name).unwrap();
+    let keys = model.settings.keys.with(vec![(Action::Freeze, vec![chord("C-f")])]).unwrap();
+    let settings = Settings { profile: "other".into(), keys, ..Settings::default() };
+    update(&mut model, Message::Settings(Ok(Box::new(settings))));
+    press(&mut model, "f");
+    assert!(model.frozen.is_none(), "f is nobody's key now");
+    press(&mut model, "C-f");
+    assert!(model.frozen.is_some() && model.settings.hide_money);
+    update(&mut model, Message::Settings(Err("config.toml:3:7: no such theme".into())));
+    assert!(said(&model, "config.toml:3:7") && model.settings.profile == "other");
 }

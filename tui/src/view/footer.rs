@@ -13,7 +13,6 @@ use ratatui::style::Modifier;
 use super::canvas::{Canvas, Piece, seg};
 use super::layout::Class;
 use crate::action::Action;
-use crate::keys;
 use crate::model::{Dialog, FilterLine, Model, Screen};
 use crate::theme::Tone;
 
@@ -43,7 +42,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     let mut right = Vec::new();
     for (action, word, rank) in HINTS {
         if action.refusal(model).is_none() {
-            right.push(seg(*rank, format!(" {}", first_key(*action)), theme.key()));
+            right.push(seg(*rank, format!(" {}", model.settings.keys.first(*action)), theme.key()));
             right.push(seg(*rank, format!(" {word} "), theme.dim()));
         }
     }
@@ -117,12 +116,6 @@ pub(super) fn input(
     let after: String = value.chars().skip(cursor).collect();
     let cursor = style.patch(canvas.theme.key());
     vec![(before, style), ("▏".into(), cursor), (after, style)]
-}
-
-/// The key that is shown where there is room for one.
-fn first_key(action: Action) -> String {
-    let keys = keys::keys(action);
-    keys.split(' ').next().unwrap_or_default().to_owned()
 }
 
 /// What the footer offers, in order, with ranks for narrow terminals.

@@ -14,15 +14,15 @@ use ratatui::layout::Rect;
 use super::canvas::{Canvas, seg};
 use super::frame::{self, Frame};
 use crate::action::{Action, Section};
-use crate::keys;
+use crate::keys::KeyMap;
 use crate::model::{HelpList, Model};
 use crate::theme::Tone;
 
 /// The actions that a search finds, in the order they are listed.
-pub fn lines(search: &str) -> Vec<Action> {
+pub fn lines(keys: &KeyMap, search: &str) -> Vec<Action> {
     let words: Vec<String> = search.split_whitespace().map(str::to_lowercase).collect();
     let fits = |action: &Action| {
-        let text = format!("{} {} {}", keys::keys(*action), action.name(), action.help());
+        let text = format!("{} {} {}", keys.keys(*action), action.name(), action.help());
         let text = text.to_lowercase();
         words.iter().all(|word| text.contains(word.as_str()))
     };
@@ -33,7 +33,7 @@ pub fn lines(search: &str) -> Vec<Action> {
 /// Draws the help over the screen.
 pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, list: &HelpList, area: Rect) {
     let theme = canvas.theme;
-    let found = lines(list.search.value());
+    let found = lines(&model.settings.keys, list.search.value());
     let columns: u16 = match area.width {
         ..76 => 1,
         76..130 => 2,
@@ -134,7 +134,7 @@ fn line(canvas: &mut Canvas<'_>, model: &Model, entry: &Entry, selected: usize, 
                 (rect.x + 1, rect.y),
                 rect.width.saturating_sub(2),
                 &[
-                    (crate::text::left(&keys::keys(*action), 8), key),
+                    (crate::text::left(&model.settings.keys.keys(*action), 8), key),
                     (help, words),
                     (mark.to_owned(), theme.dim()),
                 ],

@@ -210,7 +210,7 @@ impl Hub {
 
     /// A condition that no longer holds.
     pub fn resolve(&self, id: &str) {
-        let resolved = self.state().alerts.resolve(id);
+        let resolved = self.state().alerts.resolve(id, clock::now());
         if let Some(alert) = resolved {
             debug_assert_eq!(alert.state, AlertState::Resolved);
             self.one(|_, seq| Event::Alert(AlertEvent { seq, alert }));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tollgate_shared::alert;
-use tollgate_shared::api::{BudgetView, MetricsBucket, MetricsView, RunView};
+use tollgate_shared::api::{BudgetView, MetricsBucket, MetricsView, Pace, RunView, Work};
 use tollgate_shared::budget::{Level, Owner, Run};
 use tollgate_shared::event::{BudgetEvent, Refused, SECONDS_KEPT, Second};
 use tollgate_shared::forecast::{Burn, per_minute};
@@ -103,8 +103,12 @@ impl Views {
     pub fn budget(&self, run: &Run, now: Timestamp) -> BudgetView {
         let burn = self.figures().burns.get(&run.id).copied().unwrap_or_default();
         let left = run.account.available_at_best();
-        let runway = left.and_then(|left| burn.runway_s(left, now));
-        BudgetView::of(run, per_minute(burn.usd_per_min(now)), runway)
+        let pace = Pace {
+            burn_usd_per_min: per_minute(burn.usd_per_min(now)),
+            runway_s: left.and_then(|left| burn.runway_s(left, now)),
+            runway_band_s: (None, None),
+        };
+        BudgetView::of(run, pace)
     }
 
     /// Sums since this start, for counters.
@@ -276,7 +280,7 @@ impl Projection {
 
     fn update_of(&self, run: &Run, now: Timestamp, tell: bool) -> RunUpdate {
         let budget = BudgetEvent::from(&self.views.budget(run, now));
-        RunUpdate { run: RunView::of(run), budget, tell }
+        RunUpdate { run: RunView::of(run, Work::default()), budget, tell }
     }
 
     fn pass_time(&mut self) {

@@ -1,9 +1,10 @@
 //! Conditions worth a person's attention, told once per crossing.
 //!
 //! An alert has an identity (its rule and subject), so a condition that goes on is one alert, and
-//! one that ends resolves it. Refuses to know who is told, and how.
+//! one that ends resolves it. A person may say that they know, or that they want to hear of it
+//! later; that holds for as long as it does not get worse. Refuses to know who is told, and how.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,11 +17,23 @@ use crate::time::Timestamp;
 
 /// How bad it is, worst last.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Look when there is time.
+    #[default]
     Caution,
     /// Look soon.
     Warning,
@@ -29,10 +42,11 @@ pub enum Severity {
 }
 
 /// Whether the condition holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlertState {
     /// It holds, and nobody has said that they know.
+    #[default]
     Open,
     /// It holds, and somebody knows.
     Acked,
@@ -41,7 +55,7 @@ pub enum AlertState {
 }
 
 /// One condition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Alert {
     /// Rule and subject: `budget:R-198`, `circuit:azure-gpt4o`.
     pub id: String,
@@ -59,41 +73,147 @@ pub struct Alert {
     pub then: String,
     /// Whether it holds.
     pub state: AlertState,
-    /// Who knows.
+    /// Who knows, or wants to hear of it later.
     #[serde(default)]
     pub acked_by: Option<String>,
+    /// When they said so.
+    #[serde(default)]
+    pub acked_at: Option<Timestamp>,
+    /// When it returns by itself: it is acknowledged until then alone.
+    #[serde(default)]
+    pub snoozed_until: Option<Timestamp>,
+    /// What they said about it.
+    #[serde(default)]
+    pub note: Option<String>,
+    /// When its condition ended.
+    #[serde(default)]
+    pub resolved_at: Option<Timestamp>,
 }
 
-/// Every alert that holds.
+/// What a person says about an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Who.
+    pub who: String,
+    /// When.
+    pub at: Timestamp,
+    /// In their words.
+    pub note: Option<String>,
+    /// When they want to hear of it again; `None`: never, for they know.
+    pub until: Option<Timestamp>,
+}
+
+/// Every alert that holds, and the latest that do not.
 #[derive(Clone, Debug, Default)]
 pub struct Alerts {
     open: BTreeMap<String, Alert>,
+    resolved: VecDeque<Alert>,
+    /// Alerts that held before a restart and have not been found again yet.
+    remembered: BTreeMap<String, Alert>,
 }
 
 impl Alerts {
     /// A condition was found. Answers the alert where this is news: a new one, or a worse or
-    /// milder one of the same identity.
-    pub fn raise(&mut self, alert: Alert) -> Option<Alert> {
-        let known = self.open.get(&alert.id);
-        if known.is_some_and(|known| known.severity == alert.severity) {
-            return None;
+    /// milder one of the same identity. Who knew of the worse one knows of the milder one.
+    pub fn raise(&mut self, mut alert: Alert) -> Option<Alert> {
+        if let Some(before) = self.remembered.remove(&alert.id) {
+            self.open.insert(before.id.clone(), before);
+        }
+        if let Some(known) = self.open.get(&alert.id) {
+            if known.severity == alert.severity {
+                return None;
+            }
+            if alert.severity < known.severity {
+                alert = Alert {
+                    state: known.state,
+                    acked_by: known.acked_by.clone(),
+                    acked_at: known.acked_at,
+                    snoozed_until: known.snoozed_until,
+                    note: known.note.clone(),
+                    ..alert
+                };
+            }
         }
         self.open.insert(alert.id.clone(), alert.clone());
         Some(alert)
     }
 
     /// The condition no longer holds. Answers the resolved alert where there was one.
-    pub fn resolve(&mut self, id: &str) -> Option<Alert> {
-        let mut alert = self.open.remove(id)?;
+    pub fn resolve(&mut self, id: &str, now: Timestamp) -> Option<Alert> {
+        let mut alert = self.open.remove(id).or_else(|| self.remembered.remove(id))?;
         alert.state = AlertState::Resolved;
+        alert.resolved_at = Some(now);
+        if self.resolved.len() >= RESOLVED_MAX {
+            self.resolved.pop_front();
+        }
+        self.resolved.push_back(alert.clone());
         Some(alert)
+    }
+
+    /// A person says something about it. Answers the alert as it is now; `None` where none of that
+    /// identity holds.
+    pub fn say(&mut self, id: &str, said: Said) -> Option<Alert> {
+        let alert = self.open.get_mut(id)?;
+        alert.state = AlertState::Acked;
+        alert.acked_by = Some(said.who);
+        alert.acked_at = Some(said.at);
+        alert.snoozed_until = said.until;
+        alert.note = said.note;
+        Some(alert.clone())
+    }
+
+    /// Those whose time of silence is over: they are open again.
+    pub fn wake(&mut self, now: Timestamp) -> Vec<Alert> {
+        let over = |alert: &&mut Alert| alert.snoozed_until.is_some_and(|until| until <= now);
+        let wake = |alert: &mut Alert| {
+            let Alert { id, severity, subject, rule, since, what, then, .. } = alert.clone();
+            *alert = Alert { id, severity, subject, rule, since, what, then, ..Alert::default() };
+            alert.clone()
+        };
+        self.open.values_mut().filter(over).map(wake).collect()
+    }
+
+    /// Puts an alert back as it was: what was said could not be kept.
+    pub fn put_back(&mut self, alert: Alert) {
+        if self.open.contains_key(&alert.id) {
+            self.open.insert(alert.id.clone(), alert);
+        }
+    }
+
+    /// What storage remembers, in the order in which it was written.
+    pub fn restore(&mut self, alerts: impl IntoIterator<Item = Alert>) {
+        for alert in alerts {
+            match alert.state {
+                AlertState::Resolved => self.resolved.push_back(alert),
+                _ => drop(self.remembered.insert(alert.id.clone(), alert)),
+            }
+        }
+    }
+
+    /// Every condition was looked for: what was remembered and not found again has ended.
+    pub fn end_restore(&mut self, now: Timestamp) -> Vec<Alert> {
+        let ids: Vec<String> = self.remembered.keys().cloned().collect();
+        ids.iter().filter_map(|id| self.resolve(id, now)).collect()
+    }
+
+    /// The alert of an identity, where it holds.
+    pub fn get(&self, id: &str) -> Option<&Alert> {
+        self.open.get(id)
     }
 
     /// What holds, by identity.
     pub fn iter(&self) -> impl Iterator<Item = &Alert> {
         self.open.values()
     }
+
+    /// What no longer holds, oldest first; at most [`RESOLVED_MAX`].
+    pub fn resolved(&self) -> impl Iterator<Item = &Alert> {
+        self.resolved.iter()
+    }
 }
+
+/// Resolved alerts that are remembered; older ones are forgotten.
+pub const RESOLVED_MAX: usize = 200;
 
 /// The identity of a run's budget alert.
 pub fn budget_id(run: &RunId) -> String {
@@ -137,8 +257,7 @@ pub fn of_bound(provider: &ProviderName, now: Timestamp) -> Alert {
         since: now,
         what: "billed more than its bound".into(),
         then: "runs with a limit do not use it until it is registered anew".into(),
-        state: AlertState::Open,
-        acked_by: None,
+        ..Alert::default()
     }
 }
 
@@ -153,8 +272,7 @@ pub fn of_clock(now: Timestamp) -> Alert {
         what: "the wall clock jumped".into(),
         then: "daily budgets refill by the monotonic clock until both agree, or until a restart"
             .into(),
-        state: AlertState::Open,
-        acked_by: None,
+        ..Alert::default()
     }
 }
 
@@ -168,8 +286,7 @@ pub fn of_soft(run: &RunId, past: Usd, now: Timestamp) -> Alert {
         since: now,
         what: format!("admitted ${} past its limit", past.rounded(6)),
         then: "its mode is soft: nothing stops it but a parent's limit".into(),
-        state: AlertState::Open,
-        acked_by: None,
+        ..Alert::default()
     }
 }
 
@@ -196,8 +313,7 @@ pub fn of_level(owner: &Owner, level: Level, limit: Usd, now: Timestamp) -> Opti
         since: now,
         what,
         then: then.into(),
-        state: AlertState::Open,
-        acked_by: None,
+        ..Alert::default()
     })
 }
 
@@ -217,8 +333,7 @@ pub fn of_circuit(provider: &ProviderName, circuit: &CircuitView, now: Timestamp
         since: circuit.since.unwrap_or(now),
         what: format!("circuit {state}: {reason}"),
         then: "traffic goes to the next candidate, where there is one".into(),
-        state: AlertState::Open,
-        acked_by: None,
+        ..Alert::default()
     })
 }
 
@@ -237,8 +352,57 @@ mod tests {
         assert!(alerts.raise(level(Level::Caution).unwrap()).is_none());
         assert!(alerts.raise(level(Level::Critical).unwrap()).is_some());
         assert_eq!(alerts.iter().count(), 1);
-        assert_eq!(alerts.resolve(&budget_id(&run)).unwrap().state, AlertState::Resolved);
-        assert!(alerts.resolve(&budget_id(&run)).is_none());
+        let now = Timestamp::default();
+        assert_eq!(alerts.resolve(&budget_id(&run), now).unwrap().state, AlertState::Resolved);
+        assert!(alerts.resolve(&budget_id(&run), now).is_none());
         assert!(level(Level::Ok).is_none());
+        assert_eq!(alerts.resolved().count(), 1);
+    }
+
+    fn alert(severity: Severity) -> Alert {
+        Alert { id: "budget:r".into(), severity, ..Alert::default() }
+    }
+
+    fn said(until: Option<Timestamp>) -> Said {
+        Said { who: "ann".into(), at: Timestamp::default(), note: None, until }
+    }
+
+    #[test]
+    fn who_knows_is_not_told_again_until_it_is_worse() {
+        let mut alerts = Alerts::default();
+        alerts.raise(alert(Severity::Warning));
+        assert!(alerts.say("budget:other", said(None)).is_none());
+        assert_eq!(alerts.say("budget:r", said(None)).unwrap().state, AlertState::Acked);
+        let milder = alerts.raise(alert(Severity::Caution)).unwrap();
+        assert_eq!((milder.state, milder.acked_by.as_deref()), (AlertState::Acked, Some("ann")));
+        let worse = alerts.raise(alert(Severity::Critical)).unwrap();
+        assert_eq!((worse.state, worse.acked_by), (AlertState::Open, None));
+    }
+
+    #[test]
+    fn a_snoozed_alert_returns_by_itself_and_once() {
+        let (mut alerts, at) = (Alerts::default(), Timestamp::from_micros);
+        alerts.raise(alert(Severity::Warning));
+        alerts.say("budget:r", said(Some(at(60)))).unwrap();
+        assert!(alerts.wake(at(59)).is_empty());
+        let woken = alerts.wake(at(60));
+        assert_eq!(woken, [alert(Severity::Warning)]);
+        assert!(alerts.wake(at(61)).is_empty());
+    }
+
+    #[test]
+    fn what_is_found_again_after_a_restart_is_known_and_the_rest_has_ended() {
+        let mut before = Alerts::default();
+        before.raise(alert(Severity::Warning));
+        let known = before.say("budget:r", said(None)).unwrap();
+        let circuit = Alert { id: "circuit:p".into(), ..alert(Severity::Critical) };
+        let mut after = Alerts::default();
+        after.restore([known.clone(), circuit]);
+        assert_eq!(after.iter().count(), 0, "nothing holds before it is found");
+        assert!(after.raise(alert(Severity::Warning)).is_none());
+        assert_eq!(after.get("budget:r"), Some(&known));
+        let ended = after.end_restore(Timestamp::from_micros(7));
+        assert_eq!(ended.len(), 1);
+        assert_eq!(ended[0].resolved_at, Some(Timestamp::from_micros(7)));
     }
 }

@@ -19,18 +19,23 @@ use crate::time::Timestamp;
 use crate::window::WindowKind;
 
 mod budgets;
+mod changes;
 mod router;
 mod runs;
 
 pub use budgets::{
     AccountKind, AccountView, BudgetList, BudgetRequest, BudgetView, FleetRequest, NOTE_LENGTH_MAX,
+    Pace,
+};
+pub use changes::{
+    AckRequest, AlertList, AuditEntry, AuditList, SNOOZE_MINUTES_MAX, SnoozeRequest,
 };
 pub use router::{
     Alternative, Estimate, ExpectedTokens, ProviderList, RejectedProvider, RouterStats,
     SelectAnswer, SelectRequest,
 };
 pub use runs::{
-    Resolution, ResolveRequest, RunList, RunView, StateRequest, UnknownList, UnknownView,
+    Resolution, ResolveRequest, RunList, RunView, StateRequest, UnknownList, UnknownView, Work,
 };
 
 /// The one error shape: `{"error":{"code","message","details"}}`.

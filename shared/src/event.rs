@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::alert::Alert;
-use crate::api::{BudgetView, RunView};
-use crate::budget::{Level, Mode, RunState};
+use crate::api::{AuditEntry, BudgetView, RunView};
+use crate::budget::{Level, Mode, Period, RunState};
 use crate::circuit::{CircuitState, CircuitView};
 use crate::id::{AgentName, ModelName, ProviderName, RequestId, RunId};
 use crate::money::Usd;
@@ -57,6 +57,9 @@ pub struct Snapshot {
     /// The latest receipts, oldest first.
     #[serde(default)]
     pub receipts: Vec<Receipt>,
+    /// The latest changes by operators, oldest first; at most [`AUDIT_KEPT`].
+    #[serde(default)]
+    pub audit: Vec<AuditEntry>,
     /// What the ledger says it all adds up to.
     pub checkpoint: Checkpoint,
 }
@@ -205,6 +208,21 @@ pub struct BudgetEvent {
     pub burn_usd_per_min: Usd,
     /// Seconds until it is gone at this rate.
     pub runway_s: Option<u64>,
+    /// The same at a rate that nine of the last fifteen minutes in ten stayed below.
+    #[serde(default)]
+    pub runway_low_s: Option<u64>,
+    /// The same at a rate that nine of ten exceeded; null where some of them spent nothing.
+    #[serde(default)]
+    pub runway_high_s: Option<u64>,
+    /// When its account begins anew; null where it counts a lifetime.
+    #[serde(default)]
+    pub resets_at: Option<Timestamp>,
+    /// Most that can be billed above the limit while providers keep their word.
+    #[serde(default)]
+    pub max_overshoot_usd: Usd,
+    /// The time the limit is for.
+    #[serde(default)]
+    pub period: Period,
     /// Spent of the limit, as a word.
     pub level: Level,
     /// Whether new requests are refused for want of money.
@@ -231,6 +249,11 @@ impl From<&BudgetView> for BudgetEvent {
             },
             burn_usd_per_min: view.burn_usd_per_min,
             runway_s: view.runway_s,
+            runway_low_s: view.runway_low_s,
+            runway_high_s: view.runway_high_s,
+            resets_at: view.resets_at,
+            max_overshoot_usd: view.max_overshoot_usd,
+            period: view.period,
             level: view.level,
             blocked: view.blocked,
             state: view.state,
@@ -303,6 +326,15 @@ pub struct AlertEvent {
     pub alert: Alert,
 }
 
+/// An operator changed something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEvent {
+    /// Its place.
+    pub seq: u64,
+    /// The change.
+    pub change: AuditEntry,
+}
+
 /// What the ledger says receipts up to this event add up to. A console that sums receipts itself
 /// must find the same, or shows that it does not.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -355,6 +387,7 @@ pub enum Event {
     Provider(Box<ProviderEvent>),
     Circuit(CircuitEvent),
     Alert(AlertEvent),
+    Audit(AuditEvent),
     Checkpoint(Checkpoint),
     Ping(Ping),
     Lagged(Lagged),
@@ -382,6 +415,7 @@ impl Event {
             "provider" => Self::Provider(serde_json::from_str(text)?),
             "circuit" => Self::Circuit(serde_json::from_str(text)?),
             "alert" => Self::Alert(serde_json::from_str(text)?),
+            "audit" => Self::Audit(serde_json::from_str(text)?),
             "checkpoint" => Self::Checkpoint(serde_json::from_str(text)?),
             "ping" => Self::Ping(serde_json::from_str(text)?),
             "lagged" => Self::Lagged(serde_json::from_str(text)?),
@@ -393,6 +427,9 @@ impl Event {
 
 /// Seconds of history in a snapshot: the console's longest live chart, and one minute more.
 pub const SECONDS_KEPT: usize = 960;
+
+/// Changes in a snapshot: what a tall screen lists beside everything else.
+pub const AUDIT_KEPT: usize = 100;
 
 /// Most runs listed in a checkpoint; totals cover all of them.
 pub const CHECKPOINT_RUNS_MAX: usize = 1_000;

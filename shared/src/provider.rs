@@ -16,7 +16,7 @@ mod endpoint;
 mod view;
 
 pub use endpoint::{ENDPOINT_LENGTH_MAX, Endpoint};
-pub use view::{ManagedBy, ProviderStatus, ProviderView, Quality};
+pub use view::{LastError, ManagedBy, ProviderStatus, ProviderView, Quality};
 
 /// The language a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]

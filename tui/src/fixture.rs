@@ -105,6 +105,7 @@ pub fn snapshot() -> Snapshot {
         providers: PROVIDERS.iter().map(provider).collect(),
         alerts: alerts(),
         receipts: receipts(),
+        audit: Vec::new(),
     }
 }
 
@@ -148,6 +149,11 @@ fn budget(line: &RunLine<'_>) -> BudgetEvent {
         },
         burn_usd_per_min: usd(burn),
         runway_s,
+        runway_low_s: None,
+        runway_high_s: None,
+        resets_at: None,
+        max_overshoot_usd: Usd::ZERO,
+        period: Default::default(),
         level,
         blocked: level == Level::Critical,
         state: RunState::Open,
@@ -166,6 +172,10 @@ fn run(line: &RunLine<'_>) -> RunView {
         budget_usd: Some(usd(limit)),
         level: level(spent, limit),
         last_at: now().plus_millis(-1_000),
+        name: None,
+        agents_at_work: agents,
+        per_request_usd: None,
+        top_model: None,
     }
 }
 
@@ -251,6 +261,7 @@ fn provider(line: &ProviderLine<'_>) -> ProviderView {
             attempts: 400,
             ..Quality::default()
         },
+        last_error: None,
     }
 }
 
@@ -541,7 +552,7 @@ fn alerts() -> Vec<Alert> {
             what: what.into(),
             then: then.into(),
             state: AlertState::Open,
-            acked_by: None,
+            ..Alert::default()
         };
     vec![
         alert(

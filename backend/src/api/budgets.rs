@@ -47,6 +47,7 @@ pub(super) async fn set(
             mode: None,
             parent: None,
             period: None,
+            name: None,
             note: None,
         }
         .checked()?,
@@ -139,7 +140,7 @@ pub(super) async fn list(State(rooms): State<Rooms>) -> Result<Json<BudgetList>,
 
 /// `GET /runs`.
 pub(super) async fn runs(State(rooms): State<Rooms>) -> Result<Json<RunList>, Problem> {
-    Ok(Json(RunList { runs: all(&rooms).await?.iter().map(RunView::of).collect() }))
+    Ok(Json(RunList { runs: all(&rooms).await?.iter().map(|run| RunView::of(run, Default::default())).collect() }))
 }
 
 /// A run by the name in a path.

@@ -46,6 +46,7 @@ impl State {
             providers: self.providers.values().cloned().collect(),
             alerts: self.alerts.iter().cloned().collect(),
             receipts: self.recent.iter().cloned().collect(),
+            audit: Vec::new(),
             checkpoint: self.checkpoint(self.seq),
         }
     }

@@ -106,6 +106,7 @@ impl Live {
             success_rate: figures.success_ppm.map(share),
             availability: None,
             attempts: figures.attempts,
+            ..Quality::default()
         }
     }
 

@@ -55,6 +55,7 @@ pub(super) fn run_of(row: &Row<'_>) -> rusqlite::Result<Run> {
         smallest,
         level: Level::Ok,
         agents: 0,
+        name: None,
         created_at: Timestamp::from_micros(row.get("created_us")?),
         last_at: Timestamp::from_micros(row.get("last_us")?),
     })

@@ -7,6 +7,7 @@ use crate::body::{Body, BodyError, invalid};
 use crate::budget::{Account, Level, Mode, Owner, Period, Run, RunState};
 use crate::id::{AgentName, RunId};
 use crate::money::{Percent, Usd};
+use crate::time::Timestamp;
 
 /// Body of `POST /budget`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -23,6 +24,8 @@ pub struct BudgetRequest {
     pub parent: Option<RunId>,
     /// The time the limit is for, or the old one.
     pub period: Option<Period>,
+    /// What people call the run, or the old name; an empty one takes it away.
+    pub name: Option<String>,
     /// Why, for the audit.
     pub note: Option<String>,
 }
@@ -38,6 +41,7 @@ impl BudgetRequest {
             mode: body.take("mode")?,
             parent: body.take_parsed("parent")?,
             period: body.take("period")?,
+            name: body.take("name")?,
             note: body.take("note")?,
         };
         body.finish()?;
@@ -52,6 +56,15 @@ impl BudgetRequest {
         }
         if self.agent.is_some() && self.parent.is_some() {
             return Err(invalid("parent", "an agent is part of its run; give the run a parent"));
+        }
+        if self.agent.is_some() && self.name.is_some() {
+            return Err(invalid("name", "an agent's name is its id; give the run a name"));
+        }
+        let plain =
+            |name: &String| name.len() <= NAME_LENGTH_MAX && !name.chars().any(char::is_control);
+        if !self.name.as_ref().is_none_or(plain) {
+            let reason = format_args!("longer than {NAME_LENGTH_MAX} bytes, or with controls");
+            return Err(invalid("name", reason));
         }
         short(self.note.as_deref())?;
         Ok(self)
@@ -189,6 +202,15 @@ pub struct BudgetView {
     pub burn_usd_per_min: Usd,
     /// Seconds until it is gone at this rate; null when idle or without a limit.
     pub runway_s: Option<u64>,
+    /// The same at a rate that nine of the last fifteen minutes in ten stayed below.
+    #[serde(default)]
+    pub runway_low_s: Option<u64>,
+    /// The same at a rate that nine of ten exceeded; null where some of them spent nothing.
+    #[serde(default)]
+    pub runway_high_s: Option<u64>,
+    /// When its account begins anew; null where it counts a lifetime.
+    #[serde(default)]
+    pub resets_at: Option<Timestamp>,
     /// The run it is part of.
     #[serde(default)]
     pub parent: Option<RunId>,
@@ -200,9 +222,20 @@ pub struct BudgetView {
     pub accounts: Vec<AccountView>,
 }
 
+/// How fast a run spends, and so when its money is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Dollars a minute.
+    pub burn_usd_per_min: Usd,
+    /// Seconds until it is gone.
+    pub runway_s: Option<u64>,
+    /// The same at a fast and at a slow minute of the last fifteen.
+    pub runway_band_s: (Option<u64>, Option<u64>),
+}
+
 impl BudgetView {
-    /// The view of a run that burns at this rate.
-    pub fn of(run: &Run, burn_usd_per_min: Usd, runway_s: Option<u64>) -> Self {
+    /// The view of a run that spends at this pace.
+    pub fn of(run: &Run, pace: Pace) -> Self {
         let account = &run.account;
         let strict = run.mode.is_strict();
         Self {
@@ -223,8 +256,11 @@ impl BudgetView {
             unknown_usd: account.unknown,
             uncertain_usd: account.uncertain,
             max_overshoot_usd: account.overshoot(run.mode),
-            burn_usd_per_min,
-            runway_s,
+            burn_usd_per_min: pace.burn_usd_per_min,
+            runway_s: pace.runway_s,
+            runway_low_s: pace.runway_band_s.0,
+            runway_high_s: pace.runway_band_s.1,
+            resets_at: (run.period == Period::Day).then(|| run.since.plus_millis(DAY_MS)),
             parent: run.parent.clone(),
             period: run.period,
             accounts: Vec::new(),
@@ -238,6 +274,12 @@ pub struct BudgetList {
     /// The budgets, by run.
     pub budgets: Vec<BudgetView>,
 }
+
+/// A day, in milliseconds.
+const DAY_MS: i64 = 86_400_000;
+
+/// Longest name of a run beside its id, in bytes.
+const NAME_LENGTH_MAX: usize = 100;
 
 /// Longest note of a change, in bytes.
 pub const NOTE_LENGTH_MAX: usize = 500;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::budgets::short;
 use crate::body::{Body, BodyError, invalid};
 use crate::budget::{Level, Run, RunState};
-use crate::id::{AgentName, AttemptId, RequestId, RunId};
+use crate::id::{AgentName, AttemptId, ModelName, RequestId, RunId};
 use crate::money::Usd;
 use crate::time::Timestamp;
 
@@ -31,11 +31,34 @@ pub struct RunView {
     pub level: Level,
     /// When its money last moved.
     pub last_at: Timestamp,
+    /// What people call it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Agents with an attempt in the last five minutes.
+    #[serde(default)]
+    pub agents_at_work: usize,
+    /// What its requests of the last seven days cost on average; null without any.
+    #[serde(default)]
+    pub per_request_usd: Option<Usd>,
+    /// The model that it spent most on in the last seven days.
+    #[serde(default)]
+    pub top_model: Option<ModelName>,
+}
+
+/// What a run has been doing lately, beside its page in the books.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Agents with an attempt in the last five minutes.
+    pub agents_at_work: usize,
+    /// What its requests cost on average.
+    pub per_request_usd: Option<Usd>,
+    /// The model that it spent most on.
+    pub top_model: Option<ModelName>,
 }
 
 impl RunView {
-    /// The view of a run.
-    pub fn of(run: &Run) -> Self {
+    /// The view of a run that works like this.
+    pub fn of(run: &Run, work: Work) -> Self {
         Self {
             run_id: run.id.clone(),
             state: run.state,
@@ -46,6 +69,10 @@ impl RunView {
             budget_usd: run.account.limit,
             level: run.account.level(run.smallest),
             last_at: run.last_at,
+            name: run.name.clone(),
+            agents_at_work: work.agents_at_work,
+            per_request_usd: work.per_request_usd,
+            top_model: work.top_model,
         }
     }
 }

@@ -65,6 +65,8 @@ pub struct Run {
     pub level: Level,
     /// How many agents have worked in it; counted up to [`AGENTS_MAX`](crate::budget::AGENTS_MAX).
     pub agents: usize,
+    /// What people call it, where they gave it a name beside its id.
+    pub name: Option<String>,
     /// When it was first seen.
     pub created_at: Timestamp,
     /// When its money last moved.
@@ -89,6 +91,7 @@ impl Run {
             smallest: Usd::ZERO,
             level: Level::Ok,
             agents: 0,
+            name: None,
             created_at: now,
             last_at: now,
         }

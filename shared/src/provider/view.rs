@@ -45,6 +45,19 @@ pub struct Quality {
     pub availability: Option<f64>,
     /// How many attempts these figures rest on.
     pub attempts: u64,
+    /// Share of attempts that were turned away for their number (429), 0 to 1.
+    pub throttled_rate: Option<f64>,
+    /// Tokens a minute that were answered, over five minutes.
+    pub tokens_per_min: u64,
+}
+
+/// The latest failure of a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LastError {
+    /// When.
+    pub at: Timestamp,
+    /// A stable word: `connect_failed`, `status_503`, `timeout`, `broken`.
+    pub what: String,
 }
 
 /// The provider as the wire shows it: the registration's fields, and what became of them.
@@ -102,4 +115,7 @@ pub struct ProviderView {
     pub circuit: CircuitView,
     /// What was measured.
     pub quality: Quality,
+    /// Its latest failure since the start; null without one.
+    #[serde(default)]
+    pub last_error: Option<LastError>,
 }

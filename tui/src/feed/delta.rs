@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use tollgate_shared::alert::Alert;
+use tollgate_shared::api::AuditEntry;
 use tollgate_shared::event::{
     BudgetEvent, Checkpoint, CircuitEvent, Event, Hello, Lagged, Refused, RunEvent, Second,
     Snapshot, Tick,
@@ -73,6 +74,8 @@ pub struct Delta {
     pub alerts: Vec<Alert>,
     /// What the ledger said last, after how many receipts of this delta it said so.
     pub checkpoint: Option<(usize, Checkpoint)>,
+    /// Changes by operators.
+    pub changes: Vec<AuditEntry>,
     /// Lines that could not be read.
     pub unread: u64,
 }
@@ -112,6 +115,7 @@ impl Delta {
                 self.circuits.insert(circuit.provider.clone(), circuit);
             }
             Event::Alert(event) => self.alerts.push(event.alert),
+            Event::Audit(event) => self.changes.push(event.change),
             Event::Checkpoint(checkpoint) => {
                 self.checkpoint = Some((self.receipts.len(), checkpoint));
             }
@@ -133,6 +137,7 @@ impl Delta {
             && self.lagged.is_none()
             && self.checkpoint.is_none()
             && self.receipts.is_empty()
+            && self.changes.is_empty()
             && self.refusals.is_empty()
             && self.budgets.is_empty()
             && self.runs.is_empty()

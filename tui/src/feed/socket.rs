@@ -213,6 +213,7 @@ impl Place {
             Event::Provider(provider) => (provider.seq, provider.seq),
             Event::Circuit(circuit) => (circuit.seq, circuit.seq),
             Event::Alert(alert) => (alert.seq, alert.seq),
+            Event::Audit(audit) => (audit.seq, audit.seq),
             Event::Checkpoint(checkpoint) => (checkpoint.seq, checkpoint.seq),
         };
         if to <= self.seq {

@@ -153,6 +153,7 @@ fn nothing_happened_yet() {
             providers: Vec::new(),
             alerts: Vec::new(),
             receipts: Vec::new(),
+            audit: Vec::new(),
             checkpoint: Default::default(),
         };
     }

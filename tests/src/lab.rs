@@ -17,6 +17,7 @@
 //! | [`kill`] | kill -9 at a random moment under streaming clients, also while it starts |
 //! | [`clock`] | the wall clock jumps by hours and years, under load |
 //! | [`crowd`] | thousands at once on a limit for exactly k |
+//! | [`flips`] | one bit of the ledger, its log or a receipt file is another |
 //! | [`halt`] | SIGTERM with streams in flight, SIGSTOP and SIGCONT |
 //! | [`proxy`] | the wire to the provider cut, spoilt, slowed, swallowed, at every byte |
 //! | [`model`] | no process at all: the pure ledger against a naive one, in random histories |
@@ -31,6 +32,7 @@ pub mod clock;
 pub mod crowd;
 pub mod cut;
 pub mod evidence;
+pub mod flips;
 pub mod full;
 pub mod halt;
 pub mod kill;

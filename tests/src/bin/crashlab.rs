@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tollgate_tests::lab::{
-    Options, Report, clock, crowd, cut, full, halt, kill, model, mutants, points, proxy, record,
-    rules, sync, torn,
+    Options, Report, clock, crowd, cut, flips, full, halt, kill, model, mutants, points, proxy,
+    record, rules, sync, torn,
 };
 
 #[derive(Debug, Parser)]
@@ -41,6 +41,8 @@ enum Fault {
     Torn,
     /// Acknowledged WAL frames lost: the backend must refuse to start.
     Loss,
+    /// One bit of the ledger, its log or a receipt file turned. A cycle is a flip.
+    Flips,
     /// 10,000 at once on a limit for exactly k. Wants 12,000 open files.
     Crowd,
     /// SIGTERM with streams in flight; SIGSTOP and SIGCONT.
@@ -81,6 +83,7 @@ impl Fault {
             Self::Kill => ("kill", 1_000),
             Self::Torn => ("torn", 10_000),
             Self::Loss => ("loss", 500),
+            Self::Flips => ("flips", 2_000_000),
             Self::Crowd => ("crowd", 100),
             Self::Halt => ("halt", 500),
             Self::Proxy => ("proxy", 20_000),
@@ -103,6 +106,7 @@ impl Fault {
             Self::Kill => kill::Kill::new(options).run().await,
             Self::Torn => torn::Torn::new(options).run().await,
             Self::Loss => torn::loss::Loss::new(options).run().await,
+            Self::Flips => flips::Flips::new(options).run().await,
             Self::Crowd => crowd::Crowd::new(options, CROWD).run().await,
             Self::Halt => halt::Halt::new(options).run().await,
             Self::Proxy => proxy::Proxy::new(options).run().await,

@@ -56,7 +56,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 }
 
 /// At most `most` of the numbers from `start` to below `end`, evenly spread, the last among them.
-pub(super) fn spread(start: u64, end: u64, most: u64) -> Vec<u64> {
+pub(in crate::lab) fn spread(start: u64, end: u64, most: u64) -> Vec<u64> {
     let count = end.saturating_sub(start);
     let most = most.clamp(1, count.max(1));
     let place = |number: u64| start + (number + 1) * count / most - 1;

@@ -24,10 +24,10 @@ enum Harm {
 }
 
 /// A file that was harmed, and what must be found in quarantine.
-struct Harmed {
-    run_id: String,
-    whole: Vec<u8>,
-    harmed: Vec<u8>,
+pub(in crate::lab) struct Harmed {
+    pub(in crate::lab) run_id: String,
+    pub(in crate::lab) whole: Vec<u8>,
+    pub(in crate::lab) harmed: Vec<u8>,
 }
 
 /// Tears every file at one offset a start.
@@ -78,7 +78,7 @@ pub(super) async fn run(options: &Options, report: &mut Report) -> anyhow::Resul
 }
 
 /// Three receipts of a run.
-async fn spend(scene: &mut Scene, run_id: &str) -> anyhow::Result<()> {
+pub(in crate::lab) async fn spend(scene: &mut Scene, run_id: &str) -> anyhow::Result<()> {
     scene.register(run_id, 1).await?;
     for number in 0..LINES {
         let ask = Ask {
@@ -96,7 +96,7 @@ async fn spend(scene: &mut Scene, run_id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn files(costs: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+pub(in crate::lab) fn files(costs: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(costs)? {
         let path = entry?.path();
@@ -134,7 +134,11 @@ fn hurt(whole: &[u8], offset: usize, harm: Harm, chance: &mut Chance) -> Vec<u8>
 }
 
 /// Every file is whole again, and what was altered is kept.
-async fn judge(data_dir: &Path, harmed: &[Harmed], report: &mut Report) -> anyhow::Result<()> {
+pub(in crate::lab) async fn judge(
+    data_dir: &Path,
+    harmed: &[Harmed],
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let path = |run_id: &str| data_dir.join(format!("costs/{run_id}.jsonl"));
     let is_whole =
         |file: &Harmed| std::fs::read(path(&file.run_id)).is_ok_and(|bytes| bytes == file.whole);
@@ -174,7 +178,7 @@ fn ends_alike(kept: &[u8], harmed: &[u8]) -> bool {
 }
 
 /// Files that are torn in one start.
-const FILES: u64 = 64;
+pub(in crate::lab) const FILES: u64 = 64;
 
 /// Receipts in each.
 const LINES: u64 = 3;

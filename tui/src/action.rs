@@ -1,6 +1,6 @@
 //! Everything that can be done, as one list.
 //!
-//! Keys, help and (later) the palette and the mouse all go through an [`Action`]. Each has a name
+//! Keys, help, the palette and the mouse all go through an [`Action`]. Each has a name
 //! and a help line, and says why it is not available instead of doing nothing. Refuses to know
 //! which key it is on: that is [`crate::keys`].
 //!
@@ -10,6 +10,8 @@
 //!        ─▶ refusal()  why not            for the person who pressed the key
 //! ```
 
+use tollgate_shared::alert::AlertState;
+use tollgate_shared::budget::RunState;
 use tollgate_shared::event::BudgetEvent;
 
 use crate::model::{Model, PaneId, Screen, rows};
@@ -89,15 +91,19 @@ actions! {
     Lower Pane "lower" "lower the budget one step";
     Circuit Pane "circuit" "circuit dialog";
     Open Pane "open" "open what the cursor is on";
-    Copy Pane "copy" "copy the row (OSC 52)";
+    Copy Pane "copy" "copy: row, id, JSON, curl (OSC 52)";
+    CopyJson Pane "json" "copy as JSON";
+    CopyCurl Pane "curl" "copy as curl";
     Pause Pane "pause" "pause or resume the run";
     CloseRun Pane "close" "close the run";
     Pin Pane "pin" "pin to the dashboard";
     Edit Pane "edit" "a new price card";
+    Remove Pane "remove" "remove the provider (x)";
     Export Pane "export" "export what is shown";
     Ack Pane "ack" "acknowledge the alert";
     AckAll Pane "ack-all" "acknowledge all shown";
     Snooze Pane "snooze" "snooze the alert 30 m";
+    Resolved Pane "resolved" "alerts that ended, too";
     NextPane Move "next-pane" "next pane";
     PreviousPane Move "previous-pane" "previous pane";
     Down Move "down" "row down";
@@ -147,6 +153,15 @@ impl Action {
         Screen::ALL.into_iter().map(Self::Screen).chain(Self::PLAIN.iter().copied())
     }
 
+    /// What a key means where the cursor is: `x` pauses a run and removes a provider.
+    #[must_use]
+    pub fn here(self, model: &Model) -> Self {
+        match (self, model.panes.focus) {
+            (Self::Pause, PaneId::Providers) => Self::Remove,
+            _ => self,
+        }
+    }
+
     /// Why it cannot be done now; `None` when it can.
     pub fn refusal(self, model: &Model) -> Option<String> {
         match self {
@@ -156,34 +171,57 @@ impl Action {
                     None => Some("there is no run yet; a first request makes one".into()),
                 })
             }
-            Self::Circuit => changes(model).or_else(|| {
+            Self::Circuit | Self::Edit | Self::Remove => changes(model).or_else(|| {
                 rows::provider_at_cursor(model)
                     .is_none()
                     .then(|| "there is no provider yet; r registers one".into())
             }),
             Self::Register => changes(model),
+            Self::Pause | Self::CloseRun => changes(model).or_else(|| of_run(model, self)),
+            Self::Pin => rows::run_at_cursor(model).is_none().then(|| "there is no run".into()),
+            Self::Ack | Self::Snooze => changes(model).or_else(|| {
+                let none = rows::alert_at_cursor(model).is_none();
+                none.then(|| "there is no alert to answer".into())
+            }),
+            Self::AckAll => changes(model).or_else(|| {
+                let alerts = rows::alerts(model.day());
+                let open = alerts.iter().any(|alert| alert.state == AlertState::Open);
+                (!open).then(|| "every alert is known".into())
+            }),
+            Self::Undo => match &model.undo {
+                Some(_) => None,
+                None => Some("nothing was changed in the last ten seconds".into()),
+            },
             Self::Sort | Self::ReverseSort => {
                 (model.panes.focus.sorts().len() < 2).then(|| "this pane keeps its order".into())
             }
-            Self::Open | Self::Copy => rows::cursor(model, model.panes.focus)
-                .is_none()
-                .then(|| "nothing is in this pane".into()),
+            Self::Open | Self::Copy | Self::CopyJson | Self::CopyCurl => {
+                let nothing = rows::cursor(model, model.panes.focus).is_none();
+                nothing.then(|| "nothing is in this pane".into())
+            }
             Self::Follow => {
                 (model.panes.focus != PaneId::Receipts).then(|| "only receipts are followed".into())
             }
-            Self::Pause | Self::CloseRun => Some(not_yet("with the Runs screen")),
-            Self::Pin | Self::Edit | Self::Export => Some(not_yet("with the other screens")),
-            Self::Ack | Self::AckAll | Self::Snooze => Some(not_yet("with the Alerts screen")),
-            Self::Undo => Some(not_yet("with the timeline of changes")),
-            Self::ScrubBack | Self::ScrubOn => Some(not_yet("with the recorder")),
-            Self::Palette => Some(not_yet("with the palette")),
             Self::NextMatch | Self::PreviousMatch => {
                 Some("the filter hides what does not match; Esc clears it".into())
             }
-            Self::JumpLabels | Self::Mouse | Self::CopyScreen => Some(not_yet("with the mouse")),
+            Self::ScrubBack => model.scrub_limit().err(),
+            Self::ScrubOn => {
+                model.as_of.is_none().then(|| "this is now; [ goes back in time".into())
+            }
             _ => None,
         }
     }
+}
+
+/// Why a run cannot be paused, resumed or closed.
+fn of_run(model: &Model, action: Action) -> Option<String> {
+    let Some(run) = rows::run_at_cursor(model) else {
+        return Some("there is no run yet; a first request makes one".into());
+    };
+    let state = model.day().runs.get(&run).map(crate::model::RunEntry::state);
+    let closed = action == Action::CloseRun && state == Some(RunState::Closed);
+    closed.then(|| format!("{run} is closed"))
 }
 
 /// The budget that keys such as `b` act on; a run without one counts as unlimited.
@@ -198,10 +236,4 @@ fn changes(model: &Model) -> Option<String> {
         return Some("READ-ONLY: this console changes nothing".into());
     }
     model.frozen.is_some().then(|| "the screen is frozen; f lets it go on".into())
-}
-
-/// The reason of what is listed before it is built: a person learns what is coming, and that
-/// the key is not broken.
-fn not_yet(when: &str) -> String {
-    format!("not built yet: it comes {when}")
 }

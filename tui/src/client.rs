@@ -12,7 +12,7 @@ use anyhow::Context;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::sync::mpsc;
 
-use crate::message::{Call, Reply, Target};
+use crate::message::{Call, Method, Reply, Target};
 
 /// Sends requests.
 #[derive(Clone, Debug)]
@@ -76,13 +76,15 @@ impl Client {
             Target::Router => &self.router,
         };
         let url = format!("{base}{}", call.path);
+        let key = format!("{}-{}", self.session, call.number);
+        let request = match call.method {
+            Method::Get => self.http.get(url),
+            Method::Post => self.http.post(url).header("idempotency-key", key),
+            Method::Delete => self.http.delete(url).header("idempotency-key", key),
+        };
         let request = match &call.body {
-            None => self.http.get(url),
-            Some(body) => {
-                let key = format!("{}-{}", self.session, call.number);
-                let request = self.http.post(url).header(CONTENT_TYPE, "application/json");
-                request.header("idempotency-key", key).body(body.clone())
-            }
+            Some(body) => request.header(CONTENT_TYPE, "application/json").body(body.clone()),
+            None => request,
         };
         let request = match call.if_match {
             Some(version) => request.header("if-match", version.to_string()),

@@ -26,7 +26,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::client::{Client, ClientOptions};
 use crate::feed::{Delta, Feed, FeedOptions, clock};
 use crate::keys::KeyMap;
-use crate::message::{Effect, Message, Reply};
+use crate::message::{Effect, Export, Message, Reply};
 use crate::model::{Model, Settings};
 use crate::term::{self, Term};
 use crate::theme::{Depth, Theme, ThemeChoice};
@@ -80,6 +80,8 @@ impl ConsoleOptions {
             theme: self.theme,
             hide_money: false,
             profile: self.profile.clone(),
+            gateway: self.gateway.clone(),
+            router: self.router.clone(),
             keys: KeyMap::default(),
         }
     }
@@ -220,6 +222,11 @@ impl Console {
                 Effect::Copy(text) => self.term.copy(&text)?,
                 Effect::Reconnect => self.hurry.notify_one(),
                 Effect::Send(call) => self.client.send(call),
+                Effect::Mouse(ours) => self.term.mouse(ours)?,
+                Effect::Write(export) => {
+                    let words = write(&export);
+                    self.model.toast(words);
+                }
             }
         }
         Ok(Next::Go)
@@ -248,6 +255,28 @@ impl Console {
         Ok(())
     }
 }
+
+/// Writes a file into the folder the console was started in, never over another; answers what to
+/// say.
+fn write(export: &Export) -> String {
+    let stamp: String =
+        clock().to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+    for place in 0..EXPORTS_A_SECOND {
+        let more = if place == 0 { String::new() } else { format!("-{place}") };
+        let name = format!("tollgate-{}-{stamp}{more}.{}", export.stem, export.ending);
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&name);
+        match file.and_then(|mut file| std::io::Write::write_all(&mut file, export.text.as_bytes()))
+        {
+            Ok(()) => return format!("{} bytes in {name}", export.text.len()),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return format!("failed to write {name}: {error}"),
+        }
+    }
+    "failed to find a free name for the file".into()
+}
+
+/// Most files of one name within a second.
+const EXPORTS_A_SECOND: u32 = 100;
 
 /// When to draw.
 struct Governor {

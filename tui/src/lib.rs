@@ -17,6 +17,7 @@
 //! | [`view`] | the picture of a model, pure and total |
 //! | [`action`], [`keys`] | everything that can be done, and on which key |
 //! | [`filter`], [`amount`] | what people type |
+//! | [`palette`], [`export`] | commands in one line; what a pane lists, for files |
 //! | [`theme`], [`text`], [`format`] | colours by role, outside text made safe, numbers with units |
 //! | [`feed`], [`client`] | the event stream, and requests |
 //! | [`term`], [`console`] | the terminal, and the loop that joins all of it |
@@ -29,12 +30,14 @@ pub mod client;
 pub mod console;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod export;
 pub mod feed;
 pub mod filter;
 pub mod format;
 pub mod keys;
 pub mod message;
 pub mod model;
+pub mod palette;
 pub mod picture;
 pub mod shot;
 pub mod term;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use tollgate_shared::circuit::CircuitState;
 use tollgate_shared::id::{ProviderName, RunId};
 use tollgate_shared::time::Timestamp;
 use tollgate_shared::window::WindowKind;
@@ -19,6 +20,8 @@ pub enum Message {
     Key(Chord),
     /// Text was pasted.
     Paste(String),
+    /// The mouse, while it is ours, at a column and a row.
+    Mouse(Click, u16, u16),
     /// The terminal has another size.
     Resize(u16, u16),
     /// It is so late, by this machine's clock.
@@ -29,6 +32,19 @@ pub enum Message {
     Reply(Reply),
     /// The configuration files changed: what holds now, or why the old values stay.
     Settings(Result<Box<Settings>, String>),
+    /// Something outside has a word for the person.
+    Told(String),
+}
+
+/// What the mouse did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Click {
+    /// The left button went down.
+    Press,
+    /// The wheel went towards the person.
+    WheelDown,
+    /// The wheel went away.
+    WheelUp,
 }
 
 /// Something to do outside.
@@ -46,6 +62,21 @@ pub enum Effect {
     Reconnect,
     /// Send a request.
     Send(Call),
+    /// Write a file: how its name begins and ends, and what stands in it.
+    Write(Export),
+    /// Ask the terminal for the mouse, or let it go.
+    Mouse(bool),
+}
+
+/// A file to write; its name is made unique where it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// How its name begins: `receipts`.
+    pub stem: String,
+    /// How it ends: `csv`.
+    pub ending: &'static str,
+    /// What stands in it.
+    pub text: String,
 }
 
 /// A request to the backend.
@@ -55,14 +86,58 @@ pub struct Call {
     pub purpose: Purpose,
     /// Which listener.
     pub target: Target,
+    /// How.
+    pub method: Method,
     /// Path and query.
     pub path: String,
-    /// The body of a POST; `None` is a GET.
+    /// The body of a change.
     pub body: Option<String>,
     /// The version it changes.
     pub if_match: Option<u64>,
-    /// Counts requests of this console; makes the idempotency key.
+    /// Counts requests of this console; makes the idempotency key. Zero until it is sent.
     pub number: u64,
+}
+
+impl Call {
+    /// A question.
+    pub fn get(purpose: Purpose, target: Target, path: impl Into<String>) -> Self {
+        Self {
+            purpose,
+            target,
+            method: Method::Get,
+            path: path.into(),
+            body: None,
+            if_match: None,
+            number: 0,
+        }
+    }
+
+    /// A change.
+    pub fn post(purpose: Purpose, target: Target, path: impl Into<String>, body: String) -> Self {
+        Self { method: Method::Post, body: Some(body), ..Self::get(purpose, target, path) }
+    }
+
+    /// A removal.
+    pub fn delete(purpose: Purpose, target: Target, path: impl Into<String>) -> Self {
+        Self { method: Method::Delete, ..Self::get(purpose, target, path) }
+    }
+
+    /// The same, refused where somebody else has changed it since.
+    #[must_use]
+    pub fn of_version(self, version: u64) -> Self {
+        Self { if_match: Some(version), ..self }
+    }
+}
+
+/// How a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Changes.
+    Post,
+    /// Removes.
+    Delete,
 }
 
 /// Which listener a request goes to.
@@ -81,12 +156,53 @@ pub enum Purpose {
     ChangeBudget(RunId),
     /// A budget is read anew after somebody else changed it.
     RereadBudget(RunId),
+    /// A run is paused, resumed or closed.
+    ChangeRun(RunId, RunVerb),
     /// A provider is registered.
-    Register,
-    /// A circuit is switched.
-    SwitchCircuit(ProviderName),
+    Register(Option<ProviderName>),
+    /// A provider is removed.
+    Remove(ProviderName),
+    /// A circuit is switched; what it was before.
+    SwitchCircuit(ProviderName, CircuitState),
+    /// An alert is acknowledged.
+    Ack(String),
+    /// An alert is put away for a while.
+    Snooze(String),
+    /// The last change is taken back; in words.
+    Undo(String),
     /// Sums of a longer window are read.
     Metrics(WindowKind),
+}
+
+/// What is done to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunVerb {
+    /// What comes waits, then is refused.
+    Pause,
+    /// Who waited goes on.
+    Resume,
+    /// Nothing new is given.
+    Close,
+}
+
+impl RunVerb {
+    /// Its word in a path and on a screen.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Close => "close",
+        }
+    }
+
+    /// What has been done.
+    pub const fn done(self) -> &'static str {
+        match self {
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+            Self::Close => "closed",
+        }
+    }
 }
 
 /// An answer.

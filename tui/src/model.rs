@@ -5,11 +5,13 @@
 //! ([`Day`]) is apart from what the person did, so the screen can be frozen by keeping a copy.
 
 use tollgate_shared::api::MetricsView;
+use tollgate_shared::id::RunId;
 use tollgate_shared::time::Timestamp;
 
 use crate::keys::KeyMap;
 use crate::theme::ThemeChoice;
 
+mod as_of;
 mod audit;
 mod day;
 mod dialog;
@@ -24,8 +26,8 @@ mod tail;
 pub use audit::{Audit, Verdict};
 pub use day::{Day, RunEntry, Today};
 pub use dialog::{
-    BudgetForm, CIRCUIT_CHOICES, CircuitForm, Conflict, Detail, Dialog, Field, FilterLine,
-    HelpList, MODES, RegisterForm, Sending,
+    BudgetForm, CIRCUIT_CHOICES, Change, CircuitForm, ConfirmForm, Conflict, Detail, Dialog, Field,
+    FilterLine, HelpList, MODES, Menu, PaletteLine, RegisterForm, Sending,
 };
 pub use history::{Group, History, QUARTER_S, SPAN_S, Span};
 pub use link::{Freshness, Link};
@@ -39,6 +41,8 @@ pub struct Model {
     pub live: Day,
     /// The same as of the moment the screen was frozen.
     pub frozen: Option<Box<Day>>,
+    /// The moment in the past that the screen shows, while it does.
+    pub as_of: Option<Timestamp>,
     /// How the connection is.
     pub link: Link,
     /// When the last frame came.
@@ -57,6 +61,14 @@ pub struct Model {
     pub filter: Option<Filtered>,
     /// Short messages, newest last.
     pub toasts: Vec<Toast>,
+    /// The inverse of the last change, while it can be taken back.
+    pub undo: Option<Undo>,
+    /// Runs that stand first, in the order they were pinned.
+    pub pins: Vec<RunId>,
+    /// Whether alerts that no longer hold are shown too.
+    pub resolved: bool,
+    /// Whether the mouse is ours.
+    pub mouse: bool,
     /// Which window the chart shows.
     pub window: ChartWindow,
     /// What `GET /metrics` said, for the longer windows.
@@ -86,6 +98,10 @@ pub struct Settings {
     pub hide_money: bool,
     /// A word for the header: where this console looks.
     pub profile: String,
+    /// `http://127.0.0.1:6120`, for lines that a shell runs.
+    pub gateway: String,
+    /// `http://127.0.0.1:6103`, likewise.
+    pub router: String,
     /// Which key does what.
     pub keys: KeyMap,
 }
@@ -97,6 +113,17 @@ pub struct Filtered {
     pub text: String,
     /// As read.
     pub filter: crate::filter::Filter,
+}
+
+/// How the last change is taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undo {
+    /// What would be so again.
+    pub what: String,
+    /// The request that makes it so; it names the version that the change made.
+    pub call: crate::message::Call,
+    /// Until when it is offered.
+    pub until: Timestamp,
 }
 
 /// A message that goes away by itself.
@@ -212,6 +239,7 @@ impl Model {
         Self {
             live: Day::new(now),
             frozen: None,
+            as_of: None,
             link: Link::default(),
             last_frame: None,
             size,
@@ -221,6 +249,10 @@ impl Model {
             dialog: None,
             filter: None,
             toasts: Vec::new(),
+            undo: None,
+            pins: Vec::new(),
+            resolved: false,
+            mouse: false,
             window: ChartWindow::default(),
             metrics: None,
             group: Group::default(),
@@ -263,6 +295,23 @@ impl Model {
         self.panes.focus = screen.home();
     }
 
+    /// The earliest moment that the screen can show, or why it shows none but this one.
+    pub fn scrub_limit(&self) -> Result<Timestamp, String> {
+        self.live.known_from().ok_or_else(|| "nothing is known of the past yet".into())
+    }
+
+    /// Offers to take a change back for [`UNDO_MS`].
+    pub fn offer_undo(&mut self, what: impl Into<String>, call: crate::message::Call) {
+        let until = self.live.now.plus_millis(UNDO_MS);
+        self.undo = Some(Undo { what: what.into(), call, until });
+    }
+
+    /// The number of the next change: with the session it makes the idempotency key.
+    pub fn next_number(&mut self) -> u64 {
+        self.sent += 1;
+        self.sent
+    }
+
     /// Shows a message for a few seconds.
     pub fn toast(&mut self, text: impl Into<String>) {
         let until = self.live.now.plus_millis(TOAST_MS);
@@ -275,6 +324,9 @@ impl Model {
 
 /// How long a message stays, in milliseconds: long enough to be read twice.
 const TOAST_MS: i64 = 6_000;
+
+/// How long a change can be taken back, in milliseconds.
+const UNDO_MS: i64 = 10_000;
 
 /// Most messages kept; older ones have been seen or are overtaken.
 const TOASTS_MAX: usize = 8;

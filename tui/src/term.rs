@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossterm::event::{
-    DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind,
-    KeyModifiers,
+    DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event,
+    KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
 };
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
@@ -27,7 +27,7 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
-use crate::message::{Chord, Code, Message};
+use crate::message::{Chord, Click, Code, Message};
 
 /// The terminal while it is ours.
 #[derive(Debug)]
@@ -95,6 +95,14 @@ impl Term {
         Ok(())
     }
 
+    /// Asks for the mouse, or lets it go so that text can be selected.
+    pub fn mouse(&self, ours: bool) -> io::Result<()> {
+        match ours {
+            true => execute!(io::stdout(), EnableMouseCapture),
+            false => execute!(io::stdout(), DisableMouseCapture),
+        }
+    }
+
     /// Puts text on the clipboard of the person's own machine, through ssh and tmux.
     pub fn copy(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
@@ -120,7 +128,16 @@ pub fn message(event: Event) -> Option<Message> {
         Event::Key(key) if key.kind != KeyEventKind::Release => chord(key).map(Message::Key),
         Event::Paste(text) => Some(Message::Paste(text)),
         Event::Resize(width, height) => Some(Message::Resize(width, height)),
-        _ => None,
+        Event::Mouse(event) => {
+            let click = match event.kind {
+                MouseEventKind::Down(MouseButton::Left) => Click::Press,
+                MouseEventKind::ScrollDown => Click::WheelDown,
+                MouseEventKind::ScrollUp => Click::WheelUp,
+                _ => return None,
+            };
+            Some(Message::Mouse(click, event.column, event.row))
+        }
+        Event::FocusGained | Event::FocusLost | Event::Key(_) => None,
     }
 }
 
@@ -161,6 +178,7 @@ pub(crate) fn give_back() {
         return;
     }
     // Each step is tried even when one before it failed: half a terminal is better than none.
+    execute!(io::stdout(), DisableMouseCapture).ok();
     execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show).ok();
     crossterm::terminal::disable_raw_mode().ok();
 }

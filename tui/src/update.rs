@@ -16,9 +16,15 @@ use crate::message::{Chord, Effect, Message};
 use crate::model::{Model, Settings};
 
 mod browse;
+mod deeds;
 mod dialogs;
 mod fold;
+mod forms;
+mod palette;
+pub(crate) mod point;
 mod replies;
+mod scrub;
+pub(crate) mod take_out;
 
 /// Changes the model by one message.
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
@@ -28,6 +34,7 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             dialogs::paste(model, &text);
             Vec::new()
         }
+        Message::Mouse(click, x, y) => point::mouse(model, click, (x, y)),
         Message::Resize(width, height) => {
             model.size = (width, height);
             browse::keep_in_sight(model);
@@ -36,6 +43,10 @@ pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         Message::Clock(now) => fold::clock(model, now),
         Message::Delta(delta) => fold::delta(model, *delta),
         Message::Reply(reply) => replies::reply(model, reply),
+        Message::Told(words) => {
+            model.toast(words);
+            Vec::new()
+        }
         Message::Settings(settings) => {
             take(model, settings);
             Vec::new()
@@ -77,6 +88,7 @@ fn press(model: &mut Model, chord: Chord) -> Vec<Effect> {
 
 /// Does an action, or says why it cannot be done.
 pub fn run(model: &mut Model, action: Action) -> Vec<Effect> {
+    let action = action.here(model);
     if let Some(reason) = action.refusal(model) {
         model.toast(format!("{}: {reason}", action.name()));
         return Vec::new();
@@ -87,6 +99,7 @@ pub fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Redraw => vec![Effect::Redraw],
         Action::Reconnect => {
             model.frozen = None;
+            model.as_of = None;
             vec![Effect::Reconnect]
         }
         Action::Help
@@ -96,9 +109,25 @@ pub fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Lower
         | Action::Circuit
         | Action::Register
+        | Action::Edit
+        | Action::Remove
+        | Action::Pause
+        | Action::CloseRun
+        | Action::Copy
+        | Action::Export
+        | Action::Palette
+        | Action::JumpLabels
         | Action::Open => {
             dialogs::open(model, action);
             Vec::new()
+        }
+        Action::Ack | Action::AckAll | Action::Snooze | Action::Undo => deeds::run(model, action),
+        Action::CopyJson => take_out::copy(model, take_out::json),
+        Action::CopyCurl => take_out::copy(model, take_out::curl),
+        Action::CopyScreen => take_out::screen(model),
+        Action::Mouse => {
+            model.mouse = !model.mouse;
+            vec![Effect::Mouse(model.mouse)]
         }
         _ => browse::run(model, action),
     }

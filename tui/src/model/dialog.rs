@@ -6,6 +6,7 @@
 //! | form | asks | sends |
 //! |---|---|---|
 //! | budget | `75`, `+25`, `x1.5`, mode, note | `POST :6120/budget`, `If-Match` |
+//! | confirm | a note, the name where it is worse | `POST :6120/runs/{id}/{verb}`, `DELETE :6103/providers/{name}` |
 //! | circuit | open, half-open, closed; for how long; why | `POST :6103/providers/{name}/circuit` |
 //! | register | ten fields, or a pasted object | `POST :6103/register` |
 
@@ -19,8 +20,10 @@ use tui_input::Input;
 use super::Key;
 use crate::amount;
 
+mod confirm;
 mod register;
 
+pub use confirm::{Change, ConfirmForm};
 pub use register::{Field, RegisterForm};
 
 /// What is on top.
@@ -36,6 +39,14 @@ pub enum Dialog {
     Circuit(Box<CircuitForm>),
     /// A new provider.
     Register(Box<RegisterForm>),
+    /// A run or a provider is stopped, with the consequence.
+    Confirm(Box<ConfirmForm>),
+    /// A command is typed.
+    Palette(PaletteLine),
+    /// A choice of few, each on its key.
+    Menu(Menu),
+    /// A letter stands on every row, and takes the cursor there.
+    Jump,
     /// One thing in full.
     Detail(Detail),
 }
@@ -59,6 +70,24 @@ pub struct HelpList {
     pub search: Input,
     /// The line that Enter runs.
     pub selected: usize,
+}
+
+/// A command while it is typed.
+#[derive(Clone, Debug, Default)]
+pub struct PaletteLine {
+    /// What was typed.
+    pub input: Input,
+    /// The line that Enter runs.
+    pub selected: usize,
+}
+
+/// A choice of few, each on its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Menu {
+    /// What to put on the clipboard.
+    Copy,
+    /// In which form to write what is shown.
+    Export,
 }
 
 /// The filter while it is typed.

@@ -138,6 +138,33 @@ impl History {
         self.known_until
     }
 
+    /// The first moment from which every span is known.
+    pub fn first(&self) -> Option<Timestamp> {
+        let from = self.known_from?;
+        let kept = self.spans.front().map_or(from, |span| span.start);
+        let first = if self.spans.len() >= SPANS_MAX { kept.max(from) } else { from };
+        (first < self.known_until).then(|| first.plus_millis(1_000 * SPAN_S).floor_to(SPAN_S))
+    }
+
+    /// Spans that begin at a moment or after it.
+    pub fn from(&self, at: Timestamp) -> impl Iterator<Item = &Span> {
+        self.spans.iter().filter(move |span| span.start >= at)
+    }
+
+    /// The past as it was known at a moment on the border of two spans.
+    #[must_use]
+    pub fn as_of(&self, at: Timestamp) -> Self {
+        let until = |ring: &VecDeque<Span>| {
+            ring.iter().filter(|span| span.start < at).cloned().collect::<VecDeque<_>>()
+        };
+        Self {
+            seconds: until(&self.seconds),
+            spans: until(&self.spans),
+            known_from: self.known_from,
+            known_until: self.known_until.min(at),
+        }
+    }
+
     /// The last sixty seconds that are known.
     pub fn minute(&self) -> impl DoubleEndedIterator<Item = &Span> {
         let from = self.known_until.plus_millis(-60_000);

@@ -112,6 +112,19 @@ pub fn provider_at_cursor(model: &Model) -> Option<&ProviderView> {
     })
 }
 
+/// The alert that keys such as `a` act on: the one at the cursor, else the worst that nobody has
+/// answered, which is the one in the header.
+pub fn alert_at_cursor(model: &Model) -> Option<&Alert> {
+    let day = model.day();
+    let found = match cursor(model, model.panes.focus) {
+        Some(Key::Alert(id)) => day.alerts.get(&id),
+        _ => None,
+    };
+    found.or_else(|| {
+        alerts(day).into_iter().find(|alert| alert.state == AlertState::Open)
+    })
+}
+
 /// Runs in the order of the budgets pane.
 pub fn budgets(model: &Model) -> Vec<(&RunId, &RunEntry)> {
     let pane = model.panes.at(PaneId::Budgets);

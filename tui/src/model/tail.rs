@@ -180,6 +180,14 @@ impl Tail {
         self.append(row);
     }
 
+    /// The rows that had come by a moment, under the serials they have.
+    #[must_use]
+    pub fn as_of(&self, at: Timestamp) -> Self {
+        let rows: VecDeque<_> = self.rows.iter().take_while(|row| row.at <= at).cloned().collect();
+        let next = rows.back().map_or(0, |row| row.serial + 1);
+        Self { rows, next, dropped: self.dropped, names: Names::default() }
+    }
+
     /// Rows, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Arc<Row>> {
         self.rows.iter().rev()

@@ -8,6 +8,7 @@
 //! | rows that arrive, another order | the thing that the cursor is on |
 //! | `f` | everything that is shown; what is known goes on |
 
+use super::scrub;
 use crate::action::Action;
 use crate::message::Effect;
 use crate::model::{Key, Model, PaneId, Screen, rows};
@@ -59,7 +60,10 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Freeze => freeze(model),
         Action::HideMoney => model.settings.hide_money = !model.settings.hide_money,
         Action::Theme => model.settings.theme = Theme::next(model.settings.theme),
-        Action::Copy => return copy(model),
+        Action::Pin => pin(model),
+        Action::Resolved => model.resolved = !model.resolved,
+        Action::ScrubBack => scrub::go(model, -SCRUB_S),
+        Action::ScrubOn => scrub::go(model, SCRUB_S),
         // The rest is done by the caller or has said why it cannot be done.
         _ => {}
     }
@@ -148,6 +152,7 @@ fn back(model: &mut Model) {
     } else if model.zoomed {
         model.zoomed = false;
     } else if model.frozen.is_some() {
+        model.as_of = None;
         freeze(model);
     } else if model.screen != Screen::Dashboard {
         model.show(Screen::Dashboard);
@@ -180,28 +185,14 @@ fn window(model: &mut Model) -> Vec<Effect> {
     super::fold::metrics(model)
 }
 
-/// The cursor's thing as text for a clipboard, with a word about where it went.
-fn copy(model: &mut Model) -> Vec<Effect> {
-    let Some(key) = rows::cursor(model, model.panes.focus) else { return Vec::new() };
-    let text = match &key {
-        Key::Run(run) => run.to_string(),
-        Key::Provider(name) => name.to_string(),
-        Key::Name(name) => name.to_string(),
-        Key::Alert(id) => {
-            model.day().alerts.get(id).map_or(id.clone(), |a| format!("{}: {}", a.subject, a.what))
-        }
-        Key::Row(serial) => match model.day().tail.row(*serial) {
-            Some(row) => {
-                let cost = row.sent().map_or(String::new(), |sent| format!("\t{}", sent.cost_usd));
-                format!("{}\t{}\t{}\t{}{cost}", row.at, row.run, row.agent, row.request)
-            }
-            None => return Vec::new(),
-        },
-    };
-    let text: String = text.chars().take(COPY_MAX).collect();
-    model.toast(format!("copied to the terminal's clipboard: {text}"));
-    vec![Effect::Copy(text)]
+/// A run stands first on every screen, or no longer.
+fn pin(model: &mut Model) {
+    let Some(run) = rows::run_at_cursor(model) else { return };
+    match model.pins.iter().position(|pinned| *pinned == run) {
+        Some(place) => _ = model.pins.remove(place),
+        None => model.pins.push(run),
+    }
 }
 
-/// Most characters put on a clipboard: terminals drop longer sequences without a word.
-const COPY_MAX: usize = 8_192;
+/// One step of `[` and `]`.
+const SCRUB_S: i64 = 60;

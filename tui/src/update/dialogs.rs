@@ -10,16 +10,18 @@
 //! | Tab, arrows | next line | – | next field | scroll |
 //! | letters | search | type | type | `j` `k` scroll |
 
+use tollgate_shared::budget::RunState;
 use tollgate_shared::circuit::CircuitState;
 use tui_input::{Input, InputRequest};
 
+use super::forms::{self, typed};
 use crate::action::{Action, budget_at_cursor};
 use crate::amount;
 use crate::filter::Filter;
-use crate::message::{Call, Chord, Code, Effect, Purpose, Target};
+use crate::message::{Chord, Code, Effect, RunVerb};
 use crate::model::{
-    BudgetForm, CIRCUIT_CHOICES, CircuitForm, Detail, Dialog, FilterLine, Filtered, HelpList,
-    MODES, Model, PaneId, RegisterForm, Sending, rows,
+    BudgetForm, Change, CircuitForm, ConfirmForm, Detail, Dialog, FilterLine, Filtered, HelpList,
+    Menu, Model, PaletteLine, PaneId, RegisterForm, rows,
 };
 
 /// Opens the dialog of an action that is available.
@@ -44,11 +46,39 @@ pub(super) fn open(model: &mut Model, action: Action) {
             Dialog::Circuit(Box::new(CircuitForm::new(view.name.clone(), closed)))
         }),
         Action::Register => Some(Dialog::Register(Box::default())),
+        Action::Edit => rows::provider_at_cursor(model)
+            .map(|view| Dialog::Register(Box::new(RegisterForm::edit(view)))),
+        Action::Pause | Action::CloseRun => stop(model, action),
+        Action::Remove => rows::provider_at_cursor(model).map(|view| {
+            let change = Change::Remove(view.name.clone());
+            Dialog::Confirm(Box::new(ConfirmForm::new(change, true, false)))
+        }),
+        Action::JumpLabels => Some(Dialog::Jump),
+        Action::Palette => Some(Dialog::Palette(PaletteLine::default())),
+        Action::Copy => Some(Dialog::Menu(Menu::Copy)),
+        Action::Export => Some(Dialog::Menu(Menu::Export)),
         Action::Open => rows::cursor(model, model.panes.focus)
             .map(|of| Dialog::Detail(Detail { of, scroll: 0 })),
         _ => None,
     };
     model.dialog = dialog;
+}
+
+/// The dialog that pauses, resumes or closes the run at the cursor, by the state it is in.
+fn stop(model: &Model, action: Action) -> Option<Dialog> {
+    let run = rows::run_at_cursor(model)?;
+    let entry = model.day().runs.get(&run)?;
+    let state = entry.state();
+    let verb = match (action, state) {
+        (Action::CloseRun, _) => RunVerb::Close,
+        (_, RunState::Open) => RunVerb::Pause,
+        _ => RunVerb::Resume,
+    };
+    let version = entry.budget.as_ref().map_or(0, |budget| budget.version);
+    let wants_note =
+        verb == RunVerb::Resume && matches!(state, RunState::Frozen | RunState::Closed);
+    let change = Change::Run(run, verb, version);
+    Some(Dialog::Confirm(Box::new(ConfirmForm::new(change, verb == RunVerb::Close, wants_note))))
 }
 
 /// A key while a dialog is on top.
@@ -64,9 +94,13 @@ pub(super) fn press(model: &mut Model, chord: Chord) -> Vec<Effect> {
     match dialog {
         Dialog::Help(list) => help(model, list, chord),
         Dialog::Filter(line) => filter(model, line, chord),
-        Dialog::Budget(form) => budget(model, form, chord),
-        Dialog::Circuit(form) => circuit(model, form, chord),
-        Dialog::Register(form) => register(model, form, chord),
+        Dialog::Budget(form) => forms::budget(model, form, chord),
+        Dialog::Circuit(form) => forms::circuit(model, form, chord),
+        Dialog::Register(form) => forms::register(model, form, chord),
+        Dialog::Confirm(form) => forms::confirm(model, form, chord),
+        Dialog::Jump => super::point::jump(model, chord),
+        Dialog::Palette(line) => super::palette::press(model, line, chord),
+        Dialog::Menu(menu) => super::take_out::choose(model, menu, chord),
         Dialog::Detail(detail) => scroll(model, detail, chord),
     }
 }
@@ -93,38 +127,11 @@ pub(super) fn paste(model: &mut Model, text: &str) {
                 line(input);
             }
         }
-        Dialog::Detail(_) => {}
+        Dialog::Confirm(form) if form.focus == 1 => line(&mut form.name),
+        Dialog::Confirm(form) => line(&mut form.note),
+        Dialog::Palette(palette) => line(&mut palette.input),
+        Dialog::Detail(_) | Dialog::Menu(_) | Dialog::Jump => {}
     }
-}
-
-/// Types a key into a one-line field; answers whether it was one for typing.
-fn typed(input: &mut Input, chord: Chord) -> bool {
-    let request = match (chord.code, chord.ctrl) {
-        (Code::Char(letter), false) => InputRequest::InsertChar(letter),
-        (Code::Char('w'), true) => InputRequest::DeletePrevWord,
-        (Code::Char('u'), true) => InputRequest::DeleteLine,
-        (Code::Char('a'), true) | (Code::Home, _) => InputRequest::GoToStart,
-        (Code::Char('e'), true) | (Code::End, _) => InputRequest::GoToEnd,
-        (Code::Backspace, _) => InputRequest::DeletePrevChar,
-        (Code::Delete, _) => InputRequest::DeleteNextChar,
-        (Code::Left, _) => InputRequest::GoToPrevChar,
-        (Code::Right, _) => InputRequest::GoToNextChar,
-        _ => return false,
-    };
-    if input.value().len() < FIELD_MAX || !matches!(request, InputRequest::InsertChar(_)) {
-        input.handle(request);
-    }
-    true
-}
-
-/// Moves the focus of a form of `count` fields; answers whether the key was for that.
-fn moved(focus: &mut usize, count: usize, chord: Chord) -> bool {
-    *focus = match chord.code {
-        Code::Tab | Code::Down => (*focus + 1) % count,
-        Code::BackTab | Code::Up => (*focus + count - 1) % count,
-        _ => return false,
-    };
-    true
 }
 
 /// Searches while typing, moves with the arrows, runs the chosen line with Enter.
@@ -171,127 +178,6 @@ fn filter(model: &mut Model, mut line: FilterLine, chord: Chord) -> Vec<Effect> 
     Vec::new()
 }
 
-/// Types into the budget form; Enter sends what it shows, with the version it was opened with.
-fn budget(model: &mut Model, mut form: Box<BudgetForm>, chord: Chord) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    if form.sending != Sending::Waiting {
-        if chord.code == Code::Enter {
-            match form.target() {
-                Ok(limit) => {
-                    form.sending = Sending::Waiting;
-                    let call = Call {
-                        purpose: Purpose::ChangeBudget(form.run.clone()),
-                        target: Target::Gateway,
-                        path: "/budget".into(),
-                        body: Some(form.body(limit)),
-                        if_match: Some(form.base.version),
-                        number: next_number(model),
-                    };
-                    effects.push(Effect::Send(call));
-                }
-                Err(why) => {
-                    form.focus = 0;
-                    form.sending = Sending::Failed(why);
-                }
-            }
-        } else {
-            form.sending = Sending::Not;
-            if !moved(&mut form.focus, BudgetForm::FIELDS, chord) {
-                match form.focus {
-                    0 => _ = typed(&mut form.amount, chord),
-                    1 if !is_choice(chord) => {}
-                    1 => {
-                        let place = MODES.iter().position(|(mode, _)| *mode == form.mode);
-                        form.mode = MODES[(place.unwrap_or(0) + 1) % MODES.len()].0;
-                    }
-                    _ => _ = typed(&mut form.note, chord),
-                }
-            }
-        }
-    }
-    model.dialog = Some(Dialog::Budget(form));
-    effects
-}
-
-/// Keys that change a choice between few; letters do not, they may be meant for another field.
-fn is_choice(chord: Chord) -> bool {
-    matches!(chord.code, Code::Char(' ') | Code::Left | Code::Right)
-}
-
-/// Chooses, types, sends; the reason travels with the change.
-fn circuit(model: &mut Model, mut form: Box<CircuitForm>, chord: Chord) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    if form.sending != Sending::Waiting {
-        if chord.code == Code::Enter {
-            match form.body() {
-                Ok(body) => {
-                    form.sending = Sending::Waiting;
-                    let call = Call {
-                        purpose: Purpose::SwitchCircuit(form.provider.clone()),
-                        target: Target::Router,
-                        path: format!("/providers/{}/circuit", form.provider),
-                        body: Some(body),
-                        if_match: None,
-                        number: next_number(model),
-                    };
-                    effects.push(Effect::Send(call));
-                }
-                Err(why) => form.sending = Sending::Failed(why),
-            }
-        } else {
-            form.sending = Sending::Not;
-            let count = CIRCUIT_CHOICES.len();
-            match (form.focus, chord.code) {
-                // Up and down choose within the list; Tab leaves it.
-                (0, Code::Down | Code::Char('j')) => form.choice = (form.choice + 1) % count,
-                (0, Code::Up | Code::Char('k')) => form.choice = (form.choice + count - 1) % count,
-                _ if moved(&mut form.focus, CircuitForm::FIELDS, chord) => {}
-                (1, _) => _ = typed(&mut form.span, chord),
-                (2, _) => _ = typed(&mut form.reason, chord),
-                _ => {}
-            }
-        }
-    }
-    model.dialog = Some(Dialog::Circuit(form));
-    effects
-}
-
-/// Types into the form; Enter goes to the first bad field, or sends.
-fn register(model: &mut Model, mut form: Box<RegisterForm>, chord: Chord) -> Vec<Effect> {
-    let mut effects = Vec::new();
-    if form.sending != Sending::Waiting {
-        if chord.code == Code::Enter {
-            form.checked = true;
-            match (form.first_bad(), form.body()) {
-                (Some(bad), _) => form.focus = bad,
-                (None, Err(why)) => form.sending = Sending::Failed(why),
-                (None, Ok(body)) => {
-                    form.sending = Sending::Waiting;
-                    let call = Call {
-                        purpose: Purpose::Register,
-                        target: Target::Router,
-                        path: "/register".into(),
-                        body: Some(body),
-                        if_match: None,
-                        number: next_number(model),
-                    };
-                    effects.push(Effect::Send(call));
-                }
-            }
-        } else {
-            form.sending = Sending::Not;
-            let count = crate::model::Field::ALL.len();
-            if !moved(&mut form.focus, count, chord)
-                && let Some(input) = form.focused()
-            {
-                typed(input, chord);
-            }
-        }
-    }
-    model.dialog = Some(Dialog::Register(form));
-    effects
-}
-
 /// A detail only scrolls; any key that says "done" closes it.
 fn scroll(model: &mut Model, mut detail: Detail, chord: Chord) -> Vec<Effect> {
     detail.scroll = match chord.code {
@@ -307,17 +193,8 @@ fn scroll(model: &mut Model, mut detail: Detail, chord: Chord) -> Vec<Effect> {
     Vec::new()
 }
 
-/// The number of the next change: with the session it makes the idempotency key.
-fn next_number(model: &mut Model) -> u64 {
-    model.sent += 1;
-    model.sent
-}
-
 /// Most characters of a paste into one field; a field is not a file.
 const PASTE_MAX: usize = 512;
-
-/// Most bytes that a field takes.
-const FIELD_MAX: usize = 512;
 
 /// Farthest that a detail scrolls; the view stops at its end anyway.
 const SCROLL_MAX: usize = 200;

@@ -22,6 +22,7 @@ pub(super) fn clock(model: &mut Model, now: Timestamp) -> Vec<Effect> {
     let minute = model.live.now.seconds() / 60;
     model.live.now = model.live.now.max(now);
     model.toasts.retain(|toast| toast.until > now);
+    model.undo = model.undo.take().filter(|undo| undo.until > now);
     if matches!(model.freshness(), Freshness::Live(_)) {
         // The heartbeat is young, so nothing has happened that was not told.
         let heard = model.last_frame.unwrap_or(now);
@@ -189,14 +190,7 @@ fn metrics_call(kind: WindowKind) -> Call {
         WindowKind::Hour => "hour",
         WindowKind::Day => "day",
     };
-    Call {
-        purpose: Purpose::Metrics(kind),
-        target: Target::Gateway,
-        path: format!("/metrics?window={word}"),
-        body: None,
-        if_match: None,
-        number: 0,
-    }
+    Call::get(Purpose::Metrics(kind), Target::Gateway, format!("/metrics?window={word}"))
 }
 
 /// Clocks that differ by less are taken as equal.

@@ -10,12 +10,15 @@
 //! | 412 | what holds now is read, and the form reopens with both values |
 //! | else | the form stays, with the backend's own words |
 
+use tollgate_shared::alert::Alert;
 use tollgate_shared::api::{BudgetView, ErrorBody, MetricsView};
+use tollgate_shared::budget::RunState;
+use tollgate_shared::circuit::CircuitState;
 use tollgate_shared::event::BudgetEvent;
-use tollgate_shared::id::RunId;
+use tollgate_shared::id::{ProviderName, RunId};
 use tollgate_shared::window::WindowKind;
 
-use crate::message::{Call, Effect, Purpose, Reply, Target};
+use crate::message::{Call, Effect, Purpose, Reply, RunVerb, Target};
 use crate::model::{ChartWindow, Conflict, Dialog, Model, Sending, Today};
 
 /// Takes an answer in.
@@ -34,17 +37,27 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         (Purpose::Metrics(_), Err(_)) => {}
         (Purpose::ChangeBudget(run), Ok((_, body))) => changed(model, &run, &body),
         (Purpose::RereadBudget(run), Ok((_, body))) => conflict(model, &run, &body),
-        (Purpose::Register, Ok((status, _))) => {
+        (Purpose::ChangeRun(run, verb), Ok((_, body))) => run_changed(model, (&run, verb), &body),
+        (Purpose::Register(name), Ok((status, _))) => {
             if let Some(Dialog::Register(_)) = model.dialog {
                 model.dialog = None;
             }
-            model.toast(if status == 201 { "registered" } else { "registered anew" });
+            registered(model, name, status == 201);
         }
-        (Purpose::SwitchCircuit(name), Ok(_)) => {
-            if let Some(Dialog::Circuit(_)) = model.dialog {
+        (Purpose::Remove(name), Ok(_)) => {
+            if let Some(Dialog::Confirm(_)) = model.dialog {
                 model.dialog = None;
             }
-            model.toast(format!("the circuit of {name} was switched"));
+            model.toast(format!("{name} takes no traffic any more"));
+        }
+        (Purpose::SwitchCircuit(name, before), Ok(_)) => switched(model, &name, before),
+        (Purpose::Ack(id), Ok((_, body))) => answered(model, &id, ("known", &body)),
+        (Purpose::Snooze(id), Ok((_, body))) => answered(model, &id, ("put away", &body)),
+        (Purpose::Undo(what), Ok((_, body))) => {
+            if let Ok(view) = serde_json::from_str::<BudgetView>(&body) {
+                model.live.set_budget(BudgetEvent::from(&view));
+            }
+            model.toast(format!("taken back: {what}"));
         }
         (_, Err(why)) => failed(model, why),
     }
@@ -54,14 +67,8 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
 /// Somebody was faster: what holds now is read before the form is shown again.
 fn reread(purpose: Purpose) -> Vec<Effect> {
     let Purpose::ChangeBudget(run) = purpose else { return Vec::new() };
-    vec![Effect::Send(Call {
-        path: format!("/budget/{run}"),
-        purpose: Purpose::RereadBudget(run),
-        target: Target::Gateway,
-        body: None,
-        if_match: None,
-        number: 0,
-    })]
+    let path = format!("/budget/{run}");
+    vec![Effect::Send(Call::get(Purpose::RereadBudget(run), Target::Gateway, path))]
 }
 
 /// The backend's own words where it spoke our error shape.
@@ -78,6 +85,7 @@ fn failed(model: &mut Model, why: String) {
         Some(Dialog::Budget(form)) => Some(&mut form.sending),
         Some(Dialog::Circuit(form)) => Some(&mut form.sending),
         Some(Dialog::Register(form)) => Some(&mut form.sending),
+        Some(Dialog::Confirm(form)) => Some(&mut form.sending),
         _ => None,
     };
     match sending {
@@ -88,19 +96,101 @@ fn failed(model: &mut Model, why: String) {
 
 /// The new budget is shown at once; the event that says the same comes a moment later.
 fn changed(model: &mut Model, run: &RunId, body: &str) {
-    if let Some(Dialog::Budget(form)) = &model.dialog
-        && form.run == *run
+    let form = match model.dialog.take() {
+        Some(Dialog::Budget(form)) if form.run == *run => Some(form),
+        other => {
+            model.dialog = other;
+            None
+        }
+    };
+    let Ok(view) = serde_json::from_str::<BudgetView>(body) else {
+        model.toast(format!("{run}: the budget was changed"));
+        return;
+    };
+    let limit = view.budget_usd.map_or("none".into(), |limit| limit.rounded(2));
+    let mut words = format!("{run}: the budget is ${limit}, version {}", view.version);
+    // Without a limit before there is nothing to go back to.
+    let back = form.and_then(|form| Some((form.base.enforced.limit_usd?, form.base.mode)));
+    if let Some((before, mode)) = back {
+        let mode = serde_json::to_string(&mode).unwrap_or_default();
+        let body = format!("{{\"run_id\":\"{run}\",\"budget_usd\":{before},\"mode\":{mode}}}");
+        let what = format!("{run} has ${} again", before.rounded(2));
+        let purpose = Purpose::Undo(what.clone());
+        let call = Call::post(purpose, Target::Gateway, "/budget", body).of_version(view.version);
+        model.offer_undo(what, call);
+        words.push_str(UNDO_HINT);
+    }
+    model.live.set_budget(BudgetEvent::from(&view));
+    model.toast(words);
+}
+
+/// A run was paused, resumed or closed. Pausing and resuming can be taken back; closing answers
+/// agents for good, so it cannot.
+fn run_changed(model: &mut Model, (run, verb): (&RunId, RunVerb), body: &str) {
+    if let Some(Dialog::Confirm(form)) = &model.dialog
+        && form.subject() == run.as_str()
     {
         model.dialog = None;
     }
-    match serde_json::from_str::<BudgetView>(body) {
-        Ok(view) => {
-            let limit = view.budget_usd.map_or("none".into(), |limit| limit.rounded(2));
-            model.live.set_budget(BudgetEvent::from(&view));
-            model.toast(format!("{run}: the budget is ${limit}, version {}", view.version));
+    let before = model.live.runs.get(run).map(crate::model::RunEntry::state);
+    let mut words = format!("{run} is {}", verb.done());
+    if let Ok(view) = serde_json::from_str::<BudgetView>(body) {
+        let back = match (verb, before) {
+            (RunVerb::Pause, _) => Some(RunVerb::Resume),
+            (RunVerb::Resume, Some(RunState::Paused)) => Some(RunVerb::Pause),
+            _ => None,
+        };
+        if let Some(back) = back {
+            let what = format!("{run} is {}", back.done());
+            let path = format!("/runs/{run}/{}", back.word());
+            let purpose = Purpose::Undo(what.clone());
+            let call = Call::post(purpose, Target::Gateway, path, "{}".into());
+            model.offer_undo(what, call.of_version(view.version));
+            words.push_str(UNDO_HINT);
         }
-        Err(_) => model.toast(format!("{run}: the budget was changed")),
+        model.live.set_budget(BudgetEvent::from(&view));
     }
+    model.toast(words);
+}
+
+/// A provider that was new can be taken back; a new card over an old one cannot, for receipts
+/// may name it already.
+fn registered(model: &mut Model, name: Option<ProviderName>, is_new: bool) {
+    let called = name.as_ref().map_or("the provider".to_owned(), ToString::to_string);
+    let mut words = format!("{called} is registered{}", if is_new { "" } else { " anew" });
+    if let (Some(name), true) = (name, is_new) {
+        let what = format!("{name} is removed");
+        let path = format!("/providers/{name}");
+        let call = Call::delete(Purpose::Undo(what.clone()), Target::Router, path);
+        model.offer_undo(what, call);
+        words.push_str(UNDO_HINT);
+    }
+    model.toast(words);
+}
+
+/// A circuit was switched; one that was closed can be closed again.
+fn switched(model: &mut Model, name: &ProviderName, before: CircuitState) {
+    if let Some(Dialog::Circuit(_)) = model.dialog {
+        model.dialog = None;
+    }
+    let mut words = format!("the circuit of {name} was switched");
+    if before == CircuitState::Closed {
+        let what = format!("the circuit of {name} is closed");
+        let body = r#"{"state":"closed","reason":"taken back"}"#.to_owned();
+        let path = format!("/providers/{name}/circuit");
+        let call = Call::post(Purpose::Undo(what.clone()), Target::Router, path, body);
+        model.offer_undo(what, call);
+        words.push_str(UNDO_HINT);
+    }
+    model.toast(words);
+}
+
+/// An alert was answered; what the backend says of it now is shown at once.
+fn answered(model: &mut Model, id: &str, (word, body): (&str, &str)) {
+    if let Ok(alert) = serde_json::from_str::<Alert>(body) {
+        model.live.set_alert(alert);
+    }
+    model.toast(format!("{id} is {word}"));
 }
 
 /// Somebody else was first: their value, ours, and the form open for a second decision.
@@ -143,3 +233,6 @@ fn metrics(model: &mut Model, kind: WindowKind, body: &str) {
         model.metrics = Some(view);
     }
 }
+
+/// What stands after a change that can be taken back.
+const UNDO_HINT: &str = " · u takes it back for 10 s";

@@ -7,8 +7,8 @@ use tollgate_shared::window::Sums;
 use super::*;
 use crate::feed::{Delta, LinkChange};
 use crate::fixture::{self, empty, model, now, press, usd};
-use crate::message::{Call, Purpose, Reply, Target};
-use crate::model::{Dialog, Freshness, Key, PaneId, Sending, Verdict, rows};
+use crate::message::{Call, Click, Method, Purpose, Reply, Target};
+use crate::model::{Dialog, Freshness, Key, PaneId, Screen, Sending, Verdict, rows};
 
 const SIZE: (u16, u16) = (120, 40);
 
@@ -58,7 +58,8 @@ fn every_action_does_something_or_says_why_not() {
             assert!(!action.help().is_empty() && !action.name().is_empty());
             assert!(reason.as_ref().is_none_or(|reason| reason.len() > 10), "{action:?}");
             run(&mut model, action);
-            assert_eq!(said(&model, action.name()), reason.is_some(), "{action:?}");
+            let refused = said(&model, &format!("{}: ", action.here(&model).name()));
+            assert_eq!(refused, reason.is_some(), "{action:?}");
         }
     }
 }
@@ -77,9 +78,15 @@ fn read_only_lists_what_changes_and_refuses_it() {
 fn no_single_key_spends_and_escape_never_quits() {
     for action in Action::all() {
         let key = crate::keys::KeyMap::default().first(action);
+        if key.is_empty() {
+            continue;
+        }
         let mut model = model(SIZE);
         let effects = press(&mut model, &key);
-        let spends = effects.iter().any(|e| matches!(e, Effect::Send(call) if call.body.is_some()));
+        let spends = effects.iter().any(|effect| {
+            matches!(effect, Effect::Send(call) if call.method != Method::Get
+                && !matches!(call.purpose, Purpose::Ack(_) | Purpose::Snooze(_)))
+        });
         assert!(!spends, "{key}");
     }
     let mut model = model(SIZE);
@@ -321,7 +328,14 @@ fn help_runs_the_line_it_finds() {
 #[test]
 fn copies_go_to_the_clipboard() {
     let mut model = model(SIZE);
-    assert_eq!(press(&mut model, "j y"), [Effect::Copy("R-207".into())]);
+    assert_eq!(press(&mut model, "j y y"), [Effect::Copy("R-207".into())]);
+    assert_eq!(press(&mut model, "y i"), [Effect::Copy("R-207".into())]);
+    let Some(Effect::Copy(json)) = press(&mut model, "J").pop() else { panic!("nothing") };
+    assert!(json.contains(r#""run_id":"R-207""#), "{json}");
+    let Some(Effect::Copy(curl)) = press(&mut model, "C").pop() else { panic!("nothing") };
+    assert!(curl.ends_with("/budget/R-207'"), "{curl}");
+    let Some(Effect::Copy(screen)) = press(&mut model, "Y").pop() else { panic!("nothing") };
+    assert!(screen.contains("R-207") && screen.lines().count() == usize::from(SIZE.1));
     assert_eq!(model.focused().selected, Some(Key::Run("R-207".parse().unwrap())));
 }
 
@@ -349,4 +363,157 @@ fn settings_are_taken_whole_or_not_at_all() {
     assert!(model.frozen.is_some() && model.settings.hide_money);
     update(&mut model, Message::Settings(Err("config.toml:3:7: no such theme".into())));
     assert!(said(&model, "config.toml:3:7") && model.settings.profile == "other");
+}
+
+/// Where the operator's answer is on the screen.
+fn screen(model: &Model) -> String {
+    let area = ratatui::layout::Rect::new(0, 0, model.size.0, model.size.1);
+    let mut buffer = ratatui::buffer::Buffer::empty(area);
+    let theme = crate::theme::Theme::new(model.settings.theme, crate::theme::Depth::None);
+    crate::view::view(model, &theme, area, &mut buffer);
+    crate::picture::text(&buffer)
+}
+
+#[test]
+fn a_run_is_paused_with_its_version_and_taken_back() {
+    let mut model = model(SIZE);
+    assert_eq!(press(&mut model, "j x"), []);
+    assert!(screen(&model).contains("in flight ends and is paid"), "the consequence first");
+    let effects = press(&mut model, "w h y Enter");
+    let call = sent(&effects);
+    assert_eq!((call.path.as_str(), call.if_match), ("/runs/R-207/pause", Some(7)));
+    assert_eq!(call.body.as_deref(), Some(r#"{"note":"why"}"#));
+    let paused = budget_view("50", 8);
+    reply(&mut model, call.purpose.clone(), 200, &paused);
+    assert!(model.dialog.is_none() && said(&model, "u takes it back"));
+    let back = press(&mut model, "u");
+    assert_eq!(sent(&back).path, "/runs/R-207/resume");
+    assert_eq!(sent(&back).if_match, Some(8), "the version that our own change made");
+    assert_eq!(press(&mut model, "u"), [], "once");
+}
+
+#[test]
+fn an_undo_is_offered_for_ten_seconds() {
+    let mut model = model(SIZE);
+    let effects = press(&mut model, "j + Enter");
+    let call = sent(&effects).clone();
+    let view = budget_view("75", 8);
+    reply(&mut model, call.purpose, 200, &view);
+    let mut late = model.clone();
+    let undo = press(&mut model, "u");
+    assert_eq!(
+        sent(&undo).body.as_deref(),
+        Some(r#"{"run_id":"R-207","budget_usd":50,"mode":"clamp"}"#)
+    );
+    update(&mut late, Message::Clock(fixture::now().plus_millis(11_000)));
+    assert_eq!(press(&mut late, "u"), []);
+}
+
+#[test]
+fn closing_and_removing_want_the_name() {
+    for (keys, name, path) in
+        [("j X", "R-207", "/runs/R-207/close"), ("3 x", "azure-gpt4o", "/providers/azure-gpt4o")]
+    {
+        let mut model = model(SIZE);
+        assert_eq!(press(&mut model, keys), []);
+        assert_eq!(press(&mut model, "Enter"), [], "{name} was not typed");
+        assert!(screen(&model).contains(&format!("type {name} to go on")));
+        let typed: String = name.chars().flat_map(|letter| [letter, ' ']).collect();
+        let effects = press(&mut model, &format!("{typed} Enter"));
+        assert_eq!(sent(&effects).path, path);
+    }
+}
+
+#[test]
+fn the_worst_alert_is_known_with_one_key_from_every_screen() {
+    for screen in ["1", "2", "3", "4", "5", "7"] {
+        let mut model = model(SIZE);
+        press(&mut model, screen);
+        let effects = press(&mut model, "a");
+        assert_eq!(sent(&effects).path, "/alerts/circuit%3Aazure-gpt4o/ack", "screen {screen}");
+    }
+}
+
+#[test]
+fn operators_reach_their_answers_in_few_keys() {
+    // Who caused the spike: nothing to press, WHO stands on the dashboard; its run in one.
+    let mut spike = model((120, 40));
+    assert!(screen(&spike).contains("R-207"));
+    press(&mut spike, "2");
+    assert!(screen(&spike).contains("R-207"));
+    // Raise a budget: the cursor, the dialog filled in, Enter.
+    let mut raise = model(SIZE);
+    assert!(
+        sent(&press(&mut raise, "j + Enter")).body.as_ref().unwrap().contains("\"budget_usd\":")
+    );
+    // Register by paste: the form, the paste, Enter.
+    let mut register = model(SIZE);
+    press(&mut register, "r");
+    let pasted = r#"{"name":"new-one","model":"gpt-4","context_window":8192,"cost_per_input_token":0.00003,"cost_per_output_token":0.00006,"endpoint":"http://localhost:8100"}"#;
+    update(&mut register, Message::Paste(pasted.into()));
+    assert_eq!(sent(&press(&mut register, "Enter")).path, "/register");
+}
+
+#[test]
+fn the_palette_opens_dialogs_and_spends_nothing() {
+    let mut model = model(SIZE);
+    assert_eq!(press(&mut model, ": r a i s e Space 2 0 7 Space 2 5 Enter"), []);
+    assert!(matches!(&model.dialog, Some(Dialog::Budget(form)) if form.amount.value() == "+25"));
+    press(&mut model, "Esc");
+    press(&mut model, ": r u n s Space / r u n : R - 2 * Enter");
+    assert_eq!(model.screen, Screen::Runs);
+    assert_eq!(model.filter.as_ref().unwrap().text, "run:R-2*");
+}
+
+#[test]
+fn the_past_is_shown_and_changes_nothing() {
+    let mut model = model(SIZE);
+    let now = model
+        .day()
+        .runs
+        .values()
+        .filter_map(|e| e.budget.as_ref())
+        .map(|b| b.enforced.spent_usd())
+        .sum::<tollgate_shared::money::Usd>();
+    press(&mut model, "[ [ [");
+    assert!(screen(&model).contains("AS OF 14:12"), "{}", screen(&model));
+    let then = model
+        .day()
+        .runs
+        .values()
+        .filter_map(|e| e.budget.as_ref())
+        .map(|b| b.enforced.spent_usd())
+        .sum();
+    assert!(now > then);
+    press(&mut model, "b");
+    assert!(model.dialog.is_none(), "the past is not for sale");
+    press(&mut model, "] ] ]");
+    assert!(model.as_of.is_none() && model.frozen.is_none());
+    press(&mut model, "[ 0");
+    assert!(model.as_of.is_none() && model.frozen.is_none());
+}
+
+#[test]
+fn letters_and_the_mouse_take_the_cursor_to_what_is_seen() {
+    let mut model = model(SIZE);
+    press(&mut model, "; d");
+    let third = rows::keys(&model, PaneId::Budgets)[2].clone();
+    assert_eq!(model.focused().selected, Some(third));
+    let spot = point::spots(&model).into_iter().find(|(pane, ..)| *pane == PaneId::Providers);
+    let (_, key, rect) = spot.unwrap();
+    update(&mut model, Message::Mouse(Click::Press, rect.x + 3, rect.y));
+    assert_eq!(model.focused().selected, Some(key));
+    update(&mut model, Message::Mouse(Click::Press, rect.x + 3, rect.y));
+    assert!(matches!(model.dialog, Some(Dialog::Detail(_))), "once more opens it");
+    press(&mut model, "Esc");
+    update(&mut model, Message::Mouse(Click::Press, 14, SIZE.1 - 1));
+    assert_eq!(model.screen, Screen::Runs, "a tab");
+}
+
+#[test]
+fn exports_hold_what_the_pane_lists() {
+    let mut model = model(SIZE);
+    let Some(Effect::Write(file)) = press(&mut model, "e c").pop() else { panic!("no file") };
+    assert_eq!((file.stem.as_str(), file.ending), ("budgets", "csv"));
+    assert_eq!(file.text.lines().count(), model.live.runs.len() + 1);
 }

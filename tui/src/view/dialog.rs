@@ -13,19 +13,23 @@ use tui_input::Input;
 use super::canvas::{Canvas, Piece, Seg, seg};
 use super::frame::{self, Frame};
 use super::gauge::Gauge;
-use super::{budgets, footer, status};
+use super::{budgets, confirm, footer, palette, status};
 use crate::format;
 use crate::model::{
     BudgetForm, CIRCUIT_CHOICES, CircuitForm, Dialog, Field, MODES, Model, RegisterForm, Sending,
 };
 use crate::theme::Tone;
 
-/// Draws one of the three over the screen.
+/// Draws one of them over the screen.
 pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, dialog: &Dialog, area: Rect) {
     match dialog {
         Dialog::Budget(form) => budget(canvas, model, form, area),
         Dialog::Circuit(form) => circuit(canvas, model, form, area),
         Dialog::Register(form) => register(canvas, form, area),
+        Dialog::Confirm(form) => confirm::draw(canvas, model, form, area),
+        Dialog::Menu(menu) => palette::menu(canvas, *menu, area),
+        Dialog::Palette(line) => palette::draw(canvas, model, line, area),
+        Dialog::Jump => palette::labels(canvas, model),
         Dialog::Help(_) | Dialog::Filter(_) | Dialog::Detail(_) => {}
     }
 }
@@ -42,7 +46,7 @@ pub(super) fn middle(area: Rect, width: u16, height: u16) -> Rect {
 }
 
 /// Opens a box and answers its inside, one cell in from the border.
-fn open(
+pub(super) fn open(
     canvas: &mut Canvas<'_>,
     rect: Rect,
     (title, about): (&str, Vec<Seg>),
@@ -55,14 +59,16 @@ fn open(
 }
 
 /// Rows of a form from the top down; those beyond its foot are not drawn.
-struct Rows {
-    rect: Rect,
-    next: u16,
+pub(super) struct Rows {
+    /// All of it.
+    pub rect: Rect,
+    /// How many are taken.
+    pub next: u16,
 }
 
 impl Rows {
     /// Writes pieces into the next row.
-    fn line(&mut self, canvas: &mut Canvas<'_>, pieces: &[Piece]) {
+    pub fn line(&mut self, canvas: &mut Canvas<'_>, pieces: &[Piece]) {
         if let Some(row) = self.row() {
             canvas.pieces((row.x, row.y), row.width, pieces);
         }
@@ -337,7 +343,7 @@ fn is_price(field: Field, input: &Input) -> bool {
 }
 
 /// A one-line field: its text, then dots to `width`.
-fn field(canvas: &Canvas<'_>, input: &Input, focused: bool, width: usize) -> Vec<Piece> {
+pub(super) fn field(canvas: &Canvas<'_>, input: &Input, focused: bool, width: usize) -> Vec<Piece> {
     let theme = canvas.theme;
     let value = input.value();
     if focused {
@@ -361,7 +367,7 @@ fn field(canvas: &Canvas<'_>, input: &Input, focused: bool, width: usize) -> Vec
 }
 
 /// The exact request, its body over as many rows as it needs.
-fn request(canvas: &mut Canvas<'_>, rows: &mut Rows, path: &str, body: &str) {
+pub(super) fn request(canvas: &mut Canvas<'_>, rows: &mut Rows, path: &str, body: &str) {
     let (dim, text) = (canvas.theme.dim(), canvas.theme.text());
     rows.line(canvas, &[(path.to_owned(), dim)]);
     let letters: Vec<char> = body.chars().collect();
@@ -372,7 +378,7 @@ fn request(canvas: &mut Canvas<'_>, rows: &mut Rows, path: &str, body: &str) {
 }
 
 /// That the request is under way, or why it was refused.
-fn sending(canvas: &mut Canvas<'_>, rows: &mut Rows, sending: &Sending) {
+pub(super) fn sending(canvas: &mut Canvas<'_>, rows: &mut Rows, sending: &Sending) {
     let theme = canvas.theme;
     let (text, style) = match sending {
         Sending::Not => return,

@@ -161,6 +161,10 @@ fn state(canvas: &Canvas<'_>, model: &Model, class: Class) -> Vec<Seg> {
 pub(super) fn freshness(canvas: &Canvas<'_>, model: &Model, wide: bool) -> Vec<Seg> {
     let theme = canvas.theme;
     let tone = |tone| theme.tone(tone);
+    if let Some(at) = model.as_of {
+        let text = format!("⏴ AS OF {} · 0 now", format::clock_short(at));
+        return vec![seg(0, text, tone(Tone::Caution))];
+    }
     if let Some(frozen) = &model.frozen {
         let more = model.live.tail.seen() - frozen.tail.seen();
         let text = format!(

@@ -152,6 +152,11 @@ pub fn rows(class: Class, id: PaneId, rect: Rect) -> u16 {
     rect.height.saturating_sub(frame + header)
 }
 
+/// The line of a pane's first thing: below its border and its headings.
+pub fn first_row(class: Class, id: PaneId, rect: Rect) -> u16 {
+    rect.y + 1 + u16::from(has_header(class, id, rect))
+}
+
 /// Whether a pane names its columns; receipts are the first to give that up.
 pub fn has_header(class: Class, id: PaneId, rect: Rect) -> bool {
     match id {

@@ -6,7 +6,8 @@
 
 use serde_json::{Map, Value};
 use tollgate_shared::body::Body;
-use tollgate_shared::provider::{Endpoint, Registration};
+use tollgate_shared::id::ProviderName;
+use tollgate_shared::provider::{Endpoint, ProviderView, Registration};
 use tui_input::Input;
 
 use super::Sending;
@@ -108,6 +109,10 @@ pub struct RegisterForm {
     pub focus: usize,
     /// Whether Enter was pressed once: from then on every bad field says so.
     pub checked: bool,
+    /// The version that is edited; a new provider has none.
+    pub version: Option<u64>,
+    /// What the form has no field for, as it was pasted or registered; sent as it is.
+    kept: Vec<(String, String)>,
     /// Where the request is.
     pub sending: Sending,
 }
@@ -118,6 +123,8 @@ impl Default for RegisterForm {
             inputs: vec![Input::default(); Field::ALL.len()],
             focus: 0,
             checked: false,
+            version: None,
+            kept: Vec::new(),
             sending: Sending::Not,
         };
         form.set(Field::Dialect, "openai");
@@ -126,6 +133,24 @@ impl Default for RegisterForm {
 }
 
 impl RegisterForm {
+    /// A form for a provider as it is registered: a new price card under the same name.
+    pub fn edit(view: &ProviderView) -> Self {
+        let mut form = Self { version: Some(view.version), ..Self::default() };
+        form.paste(&serde_json::to_string(view).unwrap_or_default());
+        let (input, output) = (view.cost_per_input_token, view.cost_per_output_token);
+        for (field, rate) in [(Field::PriceIn, input), (Field::PriceOut, output)] {
+            let text = if view.free { "free".into() } else { rate.usd().to_string() };
+            form.set(field, &text);
+        }
+        form.focus = Field::PriceIn as usize;
+        form
+    }
+
+    /// The name, where it is one already.
+    pub fn name(&self) -> Option<ProviderName> {
+        self.text(Field::Name).parse().ok()
+    }
+
     /// Types `text` into a field, in place of what it holds.
     pub fn set(&mut self, field: Field, text: &str) {
         if let Some(input) = self.inputs.get_mut(field as usize) {
@@ -158,10 +183,7 @@ impl RegisterForm {
         match field {
             Field::PriceIn | Field::PriceOut => amount::price(text).err(),
             Field::Endpoint => text.parse::<Endpoint>().err(),
-            Field::Name => text
-                .parse::<tollgate_shared::id::ProviderName>()
-                .err()
-                .map(|error| error.rule.into()),
+            Field::Name => text.parse::<ProviderName>().err().map(|error| error.rule.into()),
             Field::Dialect => (!["openai", "anthropic", "gemini"].contains(&text))
                 .then(|| "openai, anthropic or gemini".into()),
             Field::Context => digits(text).err(),
@@ -213,6 +235,7 @@ impl RegisterForm {
             };
             parts.push(format!("\"{}\":{value}", field.json()));
         }
+        parts.extend(self.kept.iter().map(|(name, raw)| format!("\"{name}\":{raw}")));
         if free {
             parts.push("\"free\":true".into());
         }
@@ -245,6 +268,12 @@ impl RegisterForm {
             };
             self.set(field, &text);
         }
+        self.kept.clear();
+        for name in KEPT {
+            if let Some(raw) = raw(name).filter(|raw| raw != "null") {
+                self.kept.push((name.into(), raw));
+            }
+        }
         if object.get("free") == Some(&Value::Bool(true)) {
             self.set(Field::PriceIn, "free");
             self.set(Field::PriceOut, "free");
@@ -252,6 +281,9 @@ impl RegisterForm {
         true
     }
 }
+
+/// What the router takes and the form has no field for.
+const KEPT: [&str; 4] = ["upstream_model", "max_output_tokens", "limits", "on_disconnect"];
 
 /// A whole number; separators that people type are passed over.
 fn digits(text: &str) -> Result<u64, String> {

@@ -29,7 +29,7 @@ use crate::keys::KeyMap;
 use crate::message::{Effect, Export, Message, Reply};
 use crate::model::{Model, Settings};
 use crate::term::{self, Term};
-use crate::theme::{Depth, Theme, ThemeChoice};
+use crate::theme::{Depth, Glyphs, Theme, ThemeChoice, ground};
 use crate::update::update;
 use crate::view::view;
 
@@ -82,6 +82,7 @@ impl ConsoleOptions {
             profile: self.profile.clone(),
             gateway: self.gateway.clone(),
             router: self.router.clone(),
+            glyphs: Glyphs::of(variable),
             keys: KeyMap::default(),
         }
     }
@@ -108,11 +109,14 @@ impl ConsoleOptions {
 }
 
 /// Opens the console and runs it until the person leaves.
-pub async fn run(options: ConsoleOptions) -> anyhow::Result<()> {
+pub async fn run(mut options: ConsoleOptions) -> anyhow::Result<()> {
     anyhow::ensure!(
         std::io::stdout().is_terminal() && std::io::stdin().is_terminal(),
         "there is no terminal here; `tollgate shot --text` prints a picture without one"
     );
+    if options.theme == ThemeChoice::Auto && options.depth != Depth::None {
+        options.theme = ground(variable);
+    }
     let (client, replies) = options.client()?;
     let left = Arc::new(AtomicBool::new(false));
     let mut signals = signals(left.clone())?;
@@ -131,6 +135,11 @@ pub async fn run(options: ConsoleOptions) -> anyhow::Result<()> {
     let done = console.run(Queues { deltas, replies, signals: &mut signals }).await;
     left.store(true, Ordering::SeqCst);
     done
+}
+
+/// A variable of the environment, where it is set and text.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Everything the loop owns; the model is the only part that anybody decides about.
@@ -245,7 +254,8 @@ impl Console {
 
     /// One frame: the picture of the model, of which only the differences are written.
     fn draw(&mut self) -> anyhow::Result<()> {
-        let theme = Theme::new(self.model.settings.theme, self.depth);
+        let settings = &self.model.settings;
+        let theme = Theme::new(settings.theme, self.depth).with(settings.glyphs);
         let (width, height) = self.term.size();
         let area = Rect::new(0, 0, width, height);
         let mut buffer = Buffer::empty(area);

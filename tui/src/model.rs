@@ -9,7 +9,7 @@ use tollgate_shared::id::RunId;
 use tollgate_shared::time::Timestamp;
 
 use crate::keys::KeyMap;
-use crate::theme::ThemeChoice;
+use crate::theme::{Glyphs, ThemeChoice};
 
 mod as_of;
 mod audit;
@@ -102,6 +102,8 @@ pub struct Settings {
     pub gateway: String,
     /// `http://127.0.0.1:6103`, likewise.
     pub router: String,
+    /// Which characters the terminal can show.
+    pub glyphs: Glyphs,
     /// Which key does what.
     pub keys: KeyMap,
 }

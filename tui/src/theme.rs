@@ -9,8 +9,12 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
 mod depth;
+mod glyphs;
+mod ground;
 
 pub use depth::Depth;
+pub use glyphs::Glyphs;
+pub use ground::ground;
 
 /// How bad something is; the same four everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +48,7 @@ pub enum ThemeChoice {
 pub struct Theme {
     choice: ThemeChoice,
     depth: Depth,
+    glyphs: Glyphs,
     palette: Palette,
 }
 
@@ -75,7 +80,13 @@ impl Theme {
             (ThemeChoice::Light, _) => LIGHT,
             _ => DARK,
         };
-        Self { choice, depth, palette }
+        Self { choice, depth, glyphs: Glyphs::Unicode, palette }
+    }
+
+    /// The same with another set of characters.
+    #[must_use]
+    pub fn with(self, glyphs: Glyphs) -> Self {
+        Self { glyphs, ..self }
     }
 
     /// The next palette, for the key that changes it.
@@ -168,12 +179,19 @@ impl Theme {
         self.palette.ground
     }
 
-    /// Turns the palette's colours into those that the terminal has.
+    /// Turns the palette's colours and glyphs into those that the terminal has.
     pub fn adapt(&self, buffer: &mut Buffer) {
         if self.depth == Depth::Indexed {
             for cell in &mut buffer.content {
                 cell.fg = depth::nearest(cell.fg);
                 cell.bg = depth::nearest(cell.bg);
+            }
+        }
+        if self.glyphs != Glyphs::Unicode {
+            for cell in &mut buffer.content {
+                if let Some(plain) = self.glyphs.instead(cell.symbol()) {
+                    cell.set_symbol(plain);
+                }
             }
         }
     }
@@ -354,6 +372,25 @@ mod tests {
                     let found = contrast(text, ground);
                     assert!(found >= 4.5, "{text:?} on {ground:?}: {found:.2}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_beyond_ascii_is_drawn_where_nothing_else_can_be() {
+        let model = crate::fixture::model((120, 40));
+        for glyphs in [Glyphs::Ascii, Glyphs::Blocks] {
+            let area = ratatui::layout::Rect::new(0, 0, 120, 40);
+            let mut buffer = Buffer::empty(area);
+            let theme = Theme::new(ThemeChoice::Dark, Depth::True).with(glyphs);
+            crate::view::view(&model, &theme, area, &mut buffer);
+            let text = crate::picture::text(&buffer);
+            assert!(text.contains("R-207"), "{text}");
+            if glyphs == Glyphs::Ascii {
+                assert!(text.is_ascii(), "{text}");
+                // One stands in the footer, as the key for help; any other is a glyph without a
+                // replacement.
+                assert_eq!(text.matches('?').count(), 1, "{text}");
             }
         }
     }

@@ -121,6 +121,8 @@ pub(super) fn input(
 /// What the footer offers, in order, with ranks for narrow terminals.
 const HINTS: &[(Action, &str, u8)] = &[
     (Action::Filter, "filter", 4),
+    (Action::Palette, "command", 5),
+    (Action::Undo, "undo", 6),
     (Action::Freeze, "freeze", 7),
     (Action::Register, "register", 40),
     (Action::Theme, "theme", 41),

@@ -18,20 +18,24 @@ mod dialog;
 mod history;
 mod link;
 mod pane;
+pub mod pulse;
 mod reports;
 mod routing;
 pub mod rows;
 mod tail;
+pub mod tree;
 
 pub use audit::{Audit, Verdict};
 pub use day::{Day, RunEntry, Today};
 pub use dialog::{
     BudgetForm, CIRCUIT_CHOICES, Change, CircuitForm, ConfirmForm, Conflict, Detail, Dialog, Field,
-    FilterLine, HelpList, MODES, Menu, PaletteLine, RegisterForm, Sending,
+    FilterLine, Found, HelpList, MODES, Menu, PaletteLine, ProofView, RegisterForm, Sending,
+    compare,
 };
 pub use history::{Group, History, QUARTER_S, SPAN_S, Span};
 pub use link::{Freshness, Link};
 pub use pane::{Key, Pane, PaneId, Panes};
+pub use pulse::Pulse;
 pub use tail::{Row, Sent, Tail, What};
 
 /// The console.

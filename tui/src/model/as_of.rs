@@ -34,6 +34,8 @@ impl Day {
         day.now = at;
         day.history = self.history.as_of(at);
         day.tail = self.tail.as_of(at);
+        day.pulse = self.pulse.as_of(at);
+        day.changes.retain(|change| change.at <= at);
         day.alerts.retain(|_, alert| alert.since <= at);
         if let Some(today) = &mut day.today {
             let all: Usd = self.history.from(at).map(|span| span.all.cost_usd).sum();

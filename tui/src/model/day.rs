@@ -3,10 +3,10 @@
 //! Changed by frames only, and in their order; what a person does is elsewhere. Refuses to know
 //! sockets and screens. A copy of it is the frozen screen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use tollgate_shared::alert::{Alert, AlertState, Severity};
-use tollgate_shared::api::RunView;
+use tollgate_shared::api::{AuditEntry, RunView};
 use tollgate_shared::budget::RunState;
 use tollgate_shared::event::{BudgetEvent, Checkpoint, Second, Snapshot};
 use tollgate_shared::id::{ProviderName, RunId};
@@ -15,7 +15,7 @@ use tollgate_shared::provider::{ProviderStatus, ProviderView};
 use tollgate_shared::receipt::Receipt;
 use tollgate_shared::time::Timestamp;
 
-use super::{Audit, History, Tail};
+use super::{Audit, History, Pulse, Tail};
 
 /// What the backend told.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub struct Day {
     pub history: History,
     /// Receipts and refusals.
     pub tail: Tail,
+    /// How providers did.
+    pub pulse: Pulse,
+    /// What operators changed, oldest first; at most [`CHANGES_MAX`].
+    pub changes: VecDeque<AuditEntry>,
     /// The self-audit.
     pub audit: Audit,
     /// What was spent since midnight, UTC.
@@ -76,6 +80,8 @@ impl Day {
             alerts: BTreeMap::new(),
             history: History::default(),
             tail: Tail::default(),
+            pulse: Pulse::default(),
+            changes: VecDeque::new(),
             audit: Audit::default(),
             today: None,
             ready: false,
@@ -96,11 +102,18 @@ impl Day {
             snapshot.providers.iter().map(|view| (view.name.clone(), view.clone())).collect();
         self.alerts =
             snapshot.alerts.iter().map(|alert| (alert.id.clone(), alert.clone())).collect();
+        for view in &snapshot.providers {
+            self.pulse.turn(&view.name, &view.circuit);
+        }
         for receipt in &snapshot.receipts {
             let known = self.tail.last_seq(&receipt.run_id);
             if known.is_none_or(|known| known < receipt.seq) {
                 self.tail.push(receipt, self.is_slow(receipt));
+                self.pulse.beat(receipt);
             }
+        }
+        for change in &snapshot.audit {
+            self.add_change(change.clone());
         }
         self.audit.reset(&snapshot.checkpoint);
         self.ready = true;
@@ -122,6 +135,18 @@ impl Day {
     pub fn add_receipt(&mut self, receipt: &Receipt) {
         self.audit.add(&receipt.run_id, receipt.cost_usd);
         self.tail.push(receipt, self.is_slow(receipt));
+        self.pulse.beat(receipt);
+    }
+
+    /// An operator changed something; a snapshot repeats what is known already.
+    pub fn add_change(&mut self, change: AuditEntry) {
+        if self.changes.back().is_some_and(|known| known.id >= change.id) {
+            return;
+        }
+        self.changes.push_back(change);
+        if self.changes.len() > CHANGES_MAX {
+            self.changes.pop_front();
+        }
     }
 
     /// The ledger says what it all adds up to.
@@ -137,6 +162,7 @@ impl Day {
 
     /// A provider changed; one that was removed is forgotten.
     pub fn set_provider(&mut self, view: ProviderView) {
+        self.pulse.turn(&view.name, &view.circuit);
         match view.status {
             ProviderStatus::Active => self.providers.insert(view.name.clone(), view),
             ProviderStatus::Inactive => self.providers.remove(&view.name),
@@ -204,3 +230,6 @@ impl Day {
         promise.is_some_and(|promise| receipt.latency_ms > u64::from(promise))
     }
 }
+
+/// Changes kept; older ones are read from the backend when somebody looks.
+pub const CHANGES_MAX: usize = 1_000;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tollgate_shared::id::{ProviderName, RunId};
+use tollgate_shared::id::{AgentName, ProviderName, RunId};
 
 /// Every list with a cursor, in the order of Tab. Screens share them: a cursor that was set on the
 /// dashboard is where it was on the screen of its own.
@@ -94,6 +94,8 @@ impl PaneId {
 pub enum Key {
     /// A run.
     Run(RunId),
+    /// An agent within a run; keys that act on a run act on its.
+    Agent(RunId, AgentName),
     /// A provider.
     Provider(ProviderName),
     /// A row of the tail, by its serial.

@@ -41,7 +41,7 @@ pub struct WhoLine {
 pub fn keys(model: &Model, pane: PaneId) -> Vec<Key> {
     match pane {
         PaneId::Budgets => {
-            budgets(model).into_iter().map(|(run, _)| Key::Run(run.clone())).collect()
+            super::tree::lines(model).iter().map(super::tree::Line::key).collect()
         }
         PaneId::Providers => {
             providers(model).into_iter().map(|view| Key::Provider(view.name.clone())).collect()
@@ -61,7 +61,7 @@ pub fn cursor(model: &Model, pane: PaneId) -> Option<Key> {
     let selected = model.panes.at(pane).selected.as_ref();
     let day = model.day();
     let exists = selected.is_some_and(|key| match key {
-        Key::Run(run) => day.runs.contains_key(run),
+        Key::Run(run) | Key::Agent(run, _) => day.runs.contains_key(run),
         Key::Provider(name) => day.providers.contains_key(name),
         Key::Alert(id) => day.alerts.contains_key(id),
         Key::Row(serial) => day.tail.row(*serial).is_some(),
@@ -79,14 +79,14 @@ pub fn run_at_cursor(model: &Model) -> Option<RunId> {
     let day = model.day();
     let named = |name: &str| day.runs.keys().find(|run| run.as_str() == name).cloned();
     let found = match cursor(model, model.panes.focus) {
-        Some(Key::Run(run)) => Some(run),
+        Some(Key::Run(run) | Key::Agent(run, _)) => Some(run),
         Some(Key::Row(serial)) => day.tail.row(serial).map(|row| row.run.clone()),
         Some(Key::Alert(id)) => day.alerts.get(&id).and_then(|alert| named(&alert.subject)),
         Some(Key::Name(name)) => named(&name),
         Some(Key::Provider(_)) | None => None,
     };
     found.or_else(|| match cursor(model, PaneId::Budgets) {
-        Some(Key::Run(run)) => Some(run),
+        Some(Key::Run(run) | Key::Agent(run, _)) => Some(run),
         _ => None,
     })
 }
@@ -104,7 +104,7 @@ pub fn provider_at_cursor(model: &Model) -> Option<&ProviderView> {
             day.alerts.get(&id).and_then(|alert| day.providers.get(alert.subject.as_str()))
         }
         Some(Key::Name(name)) => day.providers.get(&*name),
-        Some(Key::Run(_)) | None => None,
+        Some(Key::Run(_) | Key::Agent(..)) | None => None,
     };
     found.or_else(|| match cursor(model, PaneId::Providers) {
         Some(Key::Provider(name)) => day.providers.get(&name),
@@ -136,7 +136,10 @@ pub fn budgets(model: &Model) -> Vec<(&RunId, &RunEntry)> {
         4 => {}
         _ => rows.sort_by_key(|(_, entry)| trouble(entry)),
     }
-    turned(rows, pane.reversed)
+    let mut rows = turned(rows, pane.reversed);
+    // What a person pinned stands first, in every order.
+    rows.sort_by_key(|(run, _)| !model.pins.contains(run));
+    rows
 }
 
 /// Providers in the order of their pane.

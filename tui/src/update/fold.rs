@@ -101,7 +101,11 @@ fn fold(day: &mut Day, delta: Delta) {
     for view in delta.providers.into_values() {
         day.set_provider(view);
     }
+    for change in delta.changes {
+        day.add_change(change);
+    }
     for (name, circuit) in delta.circuits {
+        day.pulse.turn(&name, &circuit.view());
         if let Some(view) = day.providers.get_mut(&name) {
             view.circuit = circuit.view();
         }

@@ -89,6 +89,7 @@ pub(super) fn write(model: &Model, ending: &'static str) -> Vec<Effect> {
 fn identity(model: &Model, key: &Key) -> Option<String> {
     Some(match key {
         Key::Run(run) => run.to_string(),
+        Key::Agent(_, agent) => agent.to_string(),
         Key::Provider(name) => name.to_string(),
         Key::Name(name) => name.to_string(),
         Key::Alert(id) => id.clone(),
@@ -116,7 +117,7 @@ pub(super) fn row(model: &Model, key: &Key) -> Option<String> {
 pub(super) fn json(model: &Model, key: &Key) -> Option<String> {
     let day = model.day();
     match key {
-        Key::Run(run) => serde_json::to_string(day.runs.get(run)?.budget.as_ref()?).ok(),
+        Key::Run(run) | Key::Agent(run, _) => serde_json::to_string(day.runs.get(run)?.budget.as_ref()?).ok(),
         Key::Provider(name) => serde_json::to_string(day.providers.get(name)?).ok(),
         Key::Alert(id) => serde_json::to_string(day.alerts.get(id)?).ok(),
         Key::Name(name) => serde_json::to_string(&**name).ok(),
@@ -160,7 +161,7 @@ pub(super) fn curl(model: &Model, key: &Key) -> Option<String> {
     let gateway = &model.settings.gateway;
     let path = |name: &str| super::deeds::segment(name);
     Some(match key {
-        Key::Run(run) => format!("curl -s '{gateway}/budget/{run}'"),
+        Key::Run(run) | Key::Agent(run, _) => format!("curl -s '{gateway}/budget/{run}'"),
         Key::Provider(name) => format!("curl -s '{}/providers/{name}'", model.settings.router),
         Key::Alert(_) => format!("curl -s '{gateway}/alerts'"),
         Key::Name(name) => format!("curl -s '{gateway}/receipts/{}'", path(name)),

@@ -29,7 +29,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, detail: &Detail, area
             Some(row) => ("RECEIPT", row.request.to_string(), receipt(&page, row)),
             None => ("RECEIPT", "gone".into(), vec![page.note("it has fallen off the tail")]),
         },
-        Key::Run(run) => ("RUN", run.to_string(), self::run(&page, day, run.as_str())),
+        Key::Run(run) | Key::Agent(run, _) => ("RUN", run.to_string(), self::run(&page, day, run.as_str())),
         Key::Name(name) => ("RUN", name.to_string(), self::run(&page, day, name)),
         Key::Provider(name) => ("PROVIDER", name.to_string(), provider(&page, day, name.as_str())),
         Key::Alert(id) => ("ALERT", id.clone(), alert(&page, day, id)),

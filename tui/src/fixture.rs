@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use tollgate_shared::alert::{Alert, AlertState, Severity};
-use tollgate_shared::api::RunView;
+use tollgate_shared::api::{AuditEntry, RunView};
 use tollgate_shared::body::Body;
 use tollgate_shared::budget::{CapSource, Level, Mode, RunState};
 use tollgate_shared::circuit::{CircuitState, CircuitView};
@@ -105,7 +105,7 @@ pub fn snapshot() -> Snapshot {
         providers: PROVIDERS.iter().map(provider).collect(),
         alerts: alerts(),
         receipts: receipts(),
-        audit: Vec::new(),
+        audit: changes(),
     }
 }
 
@@ -122,6 +122,25 @@ const RUNS: [RunLine<'_>; 8] = [
     ("R-212", "15", "2.20", "0.05", "0.031", None, 1, 1_900),
     ("R-213", "5", "0.42", "0.01", "0.004", None, 1, 88),
 ];
+
+/// Run, name, agents at work, per request, top model, and whether its account begins anew at midnight.
+type WorkLine<'a> = (&'a str, &'a str, usize, &'a str, &'a str, bool);
+
+const WORK: [WorkLine<'_>; 8] = [
+    ("R-198", "eval-suite", 4, "0.0123", "gpt-4o", false),
+    ("R-207", "nightly-refactor", 12, "0.0204", "sonnet", false),
+    ("R-204", "doc-crawl", 3, "0.0038", "flash", false),
+    ("R-211", "bug-triage", 6, "0.0189", "sonnet", false),
+    ("R-190", "chat-prod", 1, "0.0094", "gpt-4o", false),
+    ("R-209", "pr-review", 5, "0.0163", "mistral-large", false),
+    ("R-212", "embed-index", 2, "0.0015", "gpt-4o-mini", true),
+    ("R-213", "lint-bot", 1, "0.0044", "qwen", true),
+];
+
+/// What a run does beside its numbers.
+fn work(run: &str) -> &'static WorkLine<'static> {
+    WORK.iter().find(|line| line.0 == run).unwrap()
+}
 
 fn level(spent: &str, limit: &str) -> Level {
     match usd(spent).ppm_of(usd(limit)).unwrap() {
@@ -149,9 +168,9 @@ fn budget(line: &RunLine<'_>) -> BudgetEvent {
         },
         burn_usd_per_min: usd(burn),
         runway_s,
-        runway_low_s: None,
-        runway_high_s: None,
-        resets_at: None,
+        runway_low_s: runway_s.map(|seconds| seconds * 7 / 9),
+        runway_high_s: runway_s.map(|seconds| seconds * 7 / 5),
+        resets_at: work(run).5.then(|| "2026-11-24T00:00:00Z".parse().unwrap()),
         max_overshoot_usd: Usd::ZERO,
         period: Default::default(),
         level,
@@ -172,10 +191,10 @@ fn run(line: &RunLine<'_>) -> RunView {
         budget_usd: Some(usd(limit)),
         level: level(spent, limit),
         last_at: now().plus_millis(-1_000),
-        name: None,
-        agents_at_work: agents,
-        per_request_usd: None,
-        top_model: None,
+        name: Some(work(run).1.into()),
+        agents_at_work: work(run).2,
+        per_request_usd: Some(usd(work(run).3)),
+        top_model: Some(work(run).4.parse().unwrap()),
     }
 }
 
@@ -597,5 +616,27 @@ fn alerts() -> Vec<Alert> {
             1_957,
             ("budget at 75% of $25.00", "requests go on"),
         ),
+    ]
+}
+
+/// What operators changed that day, oldest first.
+fn changes() -> Vec<AuditEntry> {
+    let change = |id, ago_s: i64, who: &str, [what, subject]: [&str; 2], values: [&str; 3]| {
+        let [field, before, after] = values;
+        AuditEntry {
+            id,
+            at: now().floor_to(1).plus_millis(-1_000 * ago_s),
+            who: who.into(),
+            what: what.into(),
+            subject: subject.into(),
+            note: (id == 12).then(|| "must finish".into()),
+            before: [(field.to_owned(), before.to_owned())].into(),
+            after: [(field.to_owned(), after.to_owned())].into(),
+        }
+    };
+    vec![
+        change(11, 4_567, "auto", ["circuit", "mistral-lg"], ["state", "open", "half_open"]),
+        change(12, 1_427, "dana", ["budget", "R-207"], ["budget_usd", "40", "50"]),
+        change(13, 1_980, "dana", ["ack", "budget:R-204"], ["state", "open", "acked"]),
     ]
 }

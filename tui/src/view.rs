@@ -11,6 +11,7 @@ use crate::model::{Dialog, Freshness, Model, PaneId};
 use crate::theme::Theme;
 
 mod alerts;
+mod audit;
 mod bars;
 mod budgets;
 mod canvas;
@@ -26,6 +27,7 @@ mod header;
 mod help;
 pub mod layout;
 mod palette;
+mod plot;
 mod proof;
 mod providers;
 mod quality;

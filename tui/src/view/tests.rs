@@ -18,7 +18,7 @@ use crate::update::update;
 
 const SIZES: [(u16, u16); 5] = [(20, 3), (50, 12), (80, 24), (120, 40), (200, 50)];
 
-fn draw(model: &Model) -> Buffer {
+pub(super) fn draw(model: &Model) -> Buffer {
     let area = Rect::new(0, 0, model.size.0, model.size.1);
     let mut buffer = Buffer::empty(area);
     view(model, &theme(model), area, &mut buffer);
@@ -31,7 +31,7 @@ fn theme(model: &Model) -> Theme {
 
 /// Holds a picture to its snapshot; with `TOLLGATE_PICTURES=FOLDER` it is also written as SVG, to
 /// be looked at.
-fn check(name: &str, model: &Model) {
+pub(super) fn check(name: &str, model: &Model) {
     let name = format!("{name}_{}x{}", model.size.0, model.size.1);
     if let Ok(folder) = std::env::var("TOLLGATE_PICTURES") {
         let svg = picture::svg(&draw(model), &theme(model), "tollgate · dashboard");
@@ -95,7 +95,7 @@ fn name(color: Option<Color>) -> String {
     }
 }
 
-fn lost() -> Delta {
+pub(super) fn lost() -> Delta {
     let retry_at = fixture::now().plus_millis(24_600);
     Delta {
         at: fixture::now().plus_millis(23_000),
@@ -219,7 +219,7 @@ fn without_colour_every_state_has_its_shape_or_word() {
 const KEYS: &[&str] = &[
     "Tab", "S-Tab", "j", "k", "g", "G", "C-d", "C-u", "PgDn", "PgUp", "h", "l", "w", "s", "S",
     "Enter", "Esc", "/", "?", "r", "b", "+", "-", "o", "f", "t", "c", "T", "H", "y", "0", "z", "F",
-    "1", "2", "x", "Space", "BS",
+    "1", "2", "3", "x", "Space", "BS",
 ];
 
 proptest! {

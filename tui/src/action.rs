@@ -134,6 +134,7 @@ actions! {
     Theme Look "theme" "dark, light, no colour";
     ScrubBack Look "scrub-back" "back in time";
     ScrubOn Look "scrub-on" "on in time";
+    Audit Look "audit" "own sum against the ledger's (Σ)";
     Help Look "help" "keys, those of this pane first";
     Palette Do "palette" "command palette";
     Register Do "register" "register a provider";

@@ -211,6 +211,7 @@ const BINDINGS: &[(&[&str], Action)] = &[
     (&["T"], Action::Theme),
     (&["["], Action::ScrubBack),
     (&["]"], Action::ScrubOn),
+    (&["D"], Action::Audit),
     (&["?"], Action::Help),
     (&[":"], Action::Palette),
     (&["r"], Action::Register),

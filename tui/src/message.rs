@@ -170,6 +170,8 @@ pub enum Purpose {
     Snooze(String),
     /// The last change is taken back; in words.
     Undo(String),
+    /// A run's newest receipts are read, to be held against the rows that came.
+    Prove(RunId),
     /// Sums of a longer window are read.
     Metrics(WindowKind),
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::console::ConsoleOptions;
 use crate::feed::clock;
-use crate::message::{Chord, Effect, Message};
+use crate::message::{Chord, Effect, Message, Method};
 use crate::model::{Model, Screen};
 use crate::picture;
 use crate::theme::Theme;
@@ -68,7 +68,7 @@ async fn collect(options: &ShotOptions) -> anyhow::Result<Model> {
     let (client, mut replies) = options.console.client()?;
     let (mut deltas, _hurry, _feed) = options.console.feed();
     let mut model = Model::new(options.console.settings(), options.size, clock());
-    model.screen = options.screen;
+    model.show(options.screen);
     let mut until = Instant::now() + PATIENCE;
     loop {
         let was_ready = model.live.ready;
@@ -87,7 +87,7 @@ async fn collect(options: &ShotOptions) -> anyhow::Result<Model> {
         for effect in effects {
             // A picture looks and never touches: what a key would change is not sent.
             if let Effect::Send(call) = effect
-                && call.body.is_none()
+                && call.method == Method::Get
             {
                 client.send(call);
             }

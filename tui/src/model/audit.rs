@@ -37,6 +37,7 @@ pub struct Audit {
     receipts: u64,
     by_run: BTreeMap<RunId, Usd>,
     uncertain: Usd,
+    ledger: Option<Usd>,
     verdict: Verdict,
 }
 
@@ -48,6 +49,7 @@ impl Audit {
             receipts: base.receipts,
             by_run: base.by_run.clone(),
             uncertain: base.uncertain_usd,
+            ledger: Some(base.posted_usd + base.unknown_usd),
             verdict: Verdict::Equal,
         };
     }
@@ -68,6 +70,7 @@ impl Audit {
     pub fn check(&mut self, ledger: &Checkpoint) {
         self.uncertain = ledger.uncertain_usd;
         let theirs = ledger.posted_usd + ledger.unknown_usd;
+        self.ledger = Some(theirs);
         self.verdict = if theirs == self.total {
             Verdict::Equal
         } else {
@@ -85,6 +88,11 @@ impl Audit {
     /// Everything ever spent: base and receipts.
     pub fn total(&self) -> Usd {
         self.total
+    }
+
+    /// What the ledger said last, at its place in the stream.
+    pub fn ledger(&self) -> Option<Usd> {
+        self.ledger
     }
 
     /// How many receipts that is.

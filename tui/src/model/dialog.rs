@@ -21,9 +21,11 @@ use super::Key;
 use crate::amount;
 
 mod confirm;
+mod proof;
 mod register;
 
 pub use confirm::{Change, ConfirmForm};
+pub use proof::{Found, ProofView, compare};
 pub use register::{Field, RegisterForm};
 
 /// What is on top.
@@ -47,6 +49,8 @@ pub enum Dialog {
     Menu(Menu),
     /// A letter stands on every row, and takes the cursor there.
     Jump,
+    /// The self-audit in full.
+    Proof(ProofView),
     /// One thing in full.
     Detail(Detail),
 }

@@ -18,10 +18,10 @@ use super::forms::{self, typed};
 use crate::action::{Action, budget_at_cursor};
 use crate::amount;
 use crate::filter::Filter;
-use crate::message::{Chord, Code, Effect, RunVerb};
+use crate::message::{Call, Chord, Code, Effect, Purpose, RunVerb, Target};
 use crate::model::{
     BudgetForm, Change, CircuitForm, ConfirmForm, Detail, Dialog, FilterLine, Filtered, HelpList,
-    Menu, Model, PaletteLine, PaneId, RegisterForm, rows,
+    Menu, Model, PaletteLine, PaneId, ProofView, RegisterForm, Verdict, rows,
 };
 
 /// Opens the dialog of an action that is available.
@@ -64,6 +64,22 @@ pub(super) fn open(model: &mut Model, action: Action) {
     model.dialog = dialog;
 }
 
+/// The self-audit, with the receipts of the run that differs, else of the one at the cursor.
+pub(super) fn prove(model: &mut Model) -> Vec<Effect> {
+    let run = match model.live.audit.verdict() {
+        Verdict::Differs { run: Some(run), .. } => Some(run.clone()),
+        _ => rows::run_at_cursor(model),
+    };
+    model.dialog = Some(Dialog::Proof(ProofView { run: run.clone(), found: None }));
+    let call = run.map(|run| {
+        let newest = model.live.tail.last_seq(&run).unwrap_or(0);
+        let after = newest.saturating_sub(PROOF_MAX);
+        let path = format!("/receipts/{run}?after={after}&limit={PROOF_MAX}");
+        Effect::Send(Call::get(Purpose::Prove(run), Target::Gateway, path))
+    });
+    call.into_iter().collect()
+}
+
 /// The dialog that pauses, resumes or closes the run at the cursor, by the state it is in.
 fn stop(model: &Model, action: Action) -> Option<Dialog> {
     let run = rows::run_at_cursor(model)?;
@@ -101,6 +117,12 @@ pub(super) fn press(model: &mut Model, chord: Chord) -> Vec<Effect> {
         Dialog::Jump => super::point::jump(model, chord),
         Dialog::Palette(line) => super::palette::press(model, line, chord),
         Dialog::Menu(menu) => super::take_out::choose(model, menu, chord),
+        Dialog::Proof(view) => {
+            if !matches!(chord.code, Code::Enter | Code::Char('q')) {
+                model.dialog = Some(Dialog::Proof(view));
+            }
+            Vec::new()
+        }
         Dialog::Detail(detail) => scroll(model, detail, chord),
     }
 }
@@ -130,7 +152,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
         Dialog::Confirm(form) if form.focus == 1 => line(&mut form.name),
         Dialog::Confirm(form) => line(&mut form.note),
         Dialog::Palette(palette) => line(&mut palette.input),
-        Dialog::Detail(_) | Dialog::Menu(_) | Dialog::Jump => {}
+        Dialog::Detail(_) | Dialog::Menu(_) | Dialog::Jump | Dialog::Proof(_) => {}
     }
 }
 
@@ -192,6 +214,9 @@ fn scroll(model: &mut Model, mut detail: Detail, chord: Chord) -> Vec<Effect> {
     model.dialog = Some(Dialog::Detail(detail));
     Vec::new()
 }
+
+/// Most receipts that are held against rows.
+const PROOF_MAX: u64 = 1_000;
 
 /// Most characters of a paste into one field; a field is not a file.
 const PASTE_MAX: usize = 512;

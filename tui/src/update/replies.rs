@@ -11,7 +11,7 @@
 //! | else | the form stays, with the backend's own words |
 
 use tollgate_shared::alert::Alert;
-use tollgate_shared::api::{BudgetView, ErrorBody, MetricsView};
+use tollgate_shared::api::{BudgetView, ErrorBody, MetricsView, ReceiptList};
 use tollgate_shared::budget::RunState;
 use tollgate_shared::circuit::CircuitState;
 use tollgate_shared::event::BudgetEvent;
@@ -19,7 +19,7 @@ use tollgate_shared::id::{ProviderName, RunId};
 use tollgate_shared::window::WindowKind;
 
 use crate::message::{Call, Effect, Purpose, Reply, RunVerb, Target};
-use crate::model::{ChartWindow, Conflict, Dialog, Model, Sending, Today};
+use crate::model::{ChartWindow, Conflict, Dialog, Model, Sending, Today, compare};
 
 /// Takes an answer in.
 pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
@@ -53,6 +53,18 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         (Purpose::SwitchCircuit(name, before), Ok(_)) => switched(model, &name, before),
         (Purpose::Ack(id), Ok((_, body))) => answered(model, &id, ("known", &body)),
         (Purpose::Snooze(id), Ok((_, body))) => answered(model, &id, ("put away", &body)),
+        (Purpose::Prove(run), outcome) => {
+            let found = outcome.and_then(|(_, body)| {
+                let list = serde_json::from_str::<ReceiptList>(&body)
+                    .map_err(|error| format!("the receipts cannot be read: {error}"))?;
+                compare(&model.live, &run, &list.receipts)
+            });
+            if let Some(Dialog::Proof(view)) = &mut model.dialog
+                && view.run.as_ref() == Some(&run)
+            {
+                view.found = Some(found);
+            }
+        }
         (Purpose::Undo(what), Ok((_, body))) => {
             if let Ok(view) = serde_json::from_str::<BudgetView>(&body) {
                 model.live.set_budget(BudgetEvent::from(&view));

@@ -517,3 +517,35 @@ fn exports_hold_what_the_pane_lists() {
     assert_eq!((file.stem.as_str(), file.ending), ("budgets", "csv"));
     assert_eq!(file.text.lines().count(), model.live.runs.len() + 1);
 }
+
+#[test]
+fn the_first_receipt_that_differs_is_one_key_away() {
+    let mut model = model(SIZE);
+    hear(
+        &mut model,
+        news(vec![new_receipt("R-207", 9_900, "0.5"), new_receipt("R-207", 9_902, "0.25")], 100),
+    );
+    let call = sent(&press(&mut model, "j D")).clone();
+    assert!(call.path.starts_with("/receipts/R-207?after=8902&limit="), "{}", call.path);
+    let mut list = |lines: &str| {
+        let body =
+            format!(r#"{{"run_id":"R-207","count":3,"total_cost_usd":1,"receipts":[{lines}]}}"#);
+        reply(&mut model, call.purpose.clone(), 200, &body);
+        screen(&model)
+    };
+    let equal = list(r#"{"seq":9900,"cost_usd":0.5},{"seq":9902,"cost_usd":0.25}"#);
+    assert!(equal.contains("2 receipts are equal, seq 9900 to 9902"), "{equal}");
+    let missing = list(
+        r#"{"seq":9900,"cost_usd":0.5},{"seq":9901,"cost_usd":0.125},{"seq":9902,"cost_usd":0.25}"#,
+    );
+    assert!(
+        missing.contains("seq 9901 of $0.125 is in the ledger and never came"),
+        "{missing}"
+    );
+    let other = list(r#"{"seq":9900,"cost_usd":0.500000000001}"#);
+    assert!(
+        other.contains("seq 9900 came with $0.5; the ledger has $0.500000000001"),
+        "{other}"
+    );
+    assert!(list("7").contains("cannot be read"));
+}

@@ -121,6 +121,11 @@ impl<'a> Canvas<'a> {
         if self.hide_money { "•••".into() } else { amount.rounded(decimals) }
     }
 
+    /// An amount with every digit it has, or dots while money is hidden.
+    pub fn exact(&self, amount: Usd) -> String {
+        if self.hide_money { "•••".into() } else { amount.to_string() }
+    }
+
     /// The look of a cell, for glyphs that stand on what is there.
     pub fn cell(&mut self, x: u16, y: u16) -> Option<&mut ratatui::buffer::Cell> {
         if !self.area.contains((x, y).into()) {

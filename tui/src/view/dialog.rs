@@ -13,7 +13,7 @@ use tui_input::Input;
 use super::canvas::{Canvas, Piece, Seg, seg};
 use super::frame::{self, Frame};
 use super::gauge::Gauge;
-use super::{budgets, confirm, footer, palette, status};
+use super::{audit, budgets, confirm, footer, palette, status};
 use crate::format;
 use crate::model::{
     BudgetForm, CIRCUIT_CHOICES, CircuitForm, Dialog, Field, MODES, Model, RegisterForm, Sending,
@@ -29,6 +29,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, dialog: &Dialog, area
         Dialog::Confirm(form) => confirm::draw(canvas, model, form, area),
         Dialog::Menu(menu) => palette::menu(canvas, *menu, area),
         Dialog::Palette(line) => palette::draw(canvas, model, line, area),
+        Dialog::Proof(view) => audit::draw(canvas, model, view, area),
         Dialog::Jump => palette::labels(canvas, model),
         Dialog::Help(_) | Dialog::Filter(_) | Dialog::Detail(_) => {}
     }

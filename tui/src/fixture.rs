@@ -223,7 +223,10 @@ fn provider(line: &ProviderLine<'_>) -> ProviderView {
     let prices = if input == "0" {
         "\"free\":true".to_owned()
     } else {
-        format!("\"pricing\":{{\"rates\":{{\"input\":{input},\"output\":{output}}}}}")
+        format!(
+            "\"pricing\":{{\"rates\":{{\"input\":{input},\"cache_read\":{},\"output\":{output}}}}}",
+            usd(input).half()
+        )
     };
     let body = format!(
         "{{\"name\":\"{name}\",\"model\":\"{model}\",\"context_window\":128000,\
@@ -493,25 +496,70 @@ const RECEIPTS: [ReceiptLine<'_>; 15] = [
     ),
 ];
 
+/// Sealed and chained, run by run, as the ledger writes them.
 pub fn receipts() -> Vec<Receipt> {
-    let mut places = BTreeMap::<&str, u64>::new();
+    let mut heads = BTreeMap::<&str, (u64, String)>::new();
     RECEIPTS
         .iter()
         .map(|line| {
-            let place = places.entry(line.1[0]).or_insert(100);
+            let before = "0123456789abcdef".repeat(4);
+            let (place, head) = heads.entry(line.1[0]).or_insert((100, before));
             *place += 1;
-            receipt(line, *place)
+            let mut receipt = Receipt { prev: head.clone(), ..priced(receipt(line, *place)) };
+            receipt.seal().unwrap();
+            head.clone_from(&receipt.hash);
+            receipt
         })
         .collect()
 }
 
+/// The receipt with a usage that costs what it says by its provider's card, where there is one
+/// near its own.
+fn priced(mut receipt: Receipt) -> Receipt {
+    let line = PROVIDERS.iter().find(|line| line.0 == receipt.provider.as_str()).unwrap();
+    let card = provider(line).pricing;
+    let half = card.cache_read.usd().picos();
+    let output = card.output.cost(receipt.output_tokens);
+    let rest = (receipt.cost_usd - output).picos();
+    if receipt.status == Status::Unknown {
+        receipt.cost = Cost::of_hold(receipt.cost_usd);
+        receipt.held_usd = receipt.cost_usd;
+        receipt.cost_is = CostIs::Hold;
+        receipt.price_id = card.id();
+        return receipt;
+    }
+    if half <= 0 || rest <= 0 || rest % half != 0 {
+        return receipt;
+    }
+    // Uncached input costs two halves, cached input one.
+    let halves = u64::try_from(rest / half).unwrap();
+    let input = receipt.input_tokens.max(halves.div_ceil(2));
+    if halves < input || input > receipt.input_tokens + 60 {
+        return receipt;
+    }
+    let cached = 2 * input - halves;
+    receipt.input_tokens = input;
+    receipt.usage =
+        Usage { cache_read: cached, ..Usage::plain(input - cached, receipt.output_tokens) };
+    receipt.cost = card.cost(&receipt.usage);
+    receipt.price_id = card.id();
+    receipt
+}
+
 fn receipt(line: &ReceiptLine<'_>, seq: u64) -> Receipt {
     let (ago, [run, agent, provider], [input, output], cost, latency_ms, status, why, from) = *line;
+    // A fallback belongs to the request that failed before it, and came after.
+    let within = match (status, from) {
+        (Status::Voided, _) => 65,
+        (_, Some(_)) => 980,
+        _ => 0,
+    };
+    let first = if from.is_some() { seq - 1 } else { seq };
     Receipt {
-        request_id: format!("req-{run}-{seq}").parse().unwrap(),
+        request_id: format!("req-{run}-{first}").parse().unwrap(),
         run_id: run.parse().unwrap(),
         agent: agent.parse().unwrap(),
-        timestamp: now().floor_to(1).plus_millis(-1_000 * ago),
+        timestamp: now().floor_to(1).plus_millis(-1_000 * ago + within),
         provider: provider.parse().unwrap(),
         model: "gpt-4o".parse().unwrap(),
         input_tokens: input,

@@ -15,6 +15,7 @@ mod as_of;
 mod audit;
 mod day;
 mod dialog;
+mod fetched;
 mod history;
 mod link;
 mod pane;
@@ -32,6 +33,7 @@ pub use dialog::{
     FilterLine, Found, HelpList, MODES, Menu, PaletteLine, ProofView, RegisterForm, Sending,
     compare,
 };
+pub use fetched::{Answer, Fetched, Lines};
 pub use history::{Group, History, QUARTER_S, SPAN_S, Span};
 pub use link::{Freshness, Link};
 pub use pane::{Key, Pane, PaneId, Panes};
@@ -77,6 +79,8 @@ pub struct Model {
     pub window: ChartWindow,
     /// What `GET /metrics` said, for the longer windows.
     pub metrics: Option<MetricsView>,
+    /// What was asked for because somebody looked.
+    pub fetched: Fetched,
     /// What WHO and the chart are grouped by.
     pub group: Group,
     /// Whether a pane has the whole body.
@@ -261,6 +265,7 @@ impl Model {
             mouse: false,
             window: ChartWindow::default(),
             metrics: None,
+            fetched: Fetched::default(),
             group: Group::default(),
             zoomed: false,
             settings,

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use tollgate_shared::event::Refused;
-use tollgate_shared::id::{AgentName, ModelName, ProviderName, RequestId, RunId};
+use tollgate_shared::id::{AgentName, ModelName, PriceId, ProviderName, RequestId, RunId};
 use tollgate_shared::money::Usd;
 use tollgate_shared::price::Cost;
 use tollgate_shared::receipt::{Receipt, Status};
@@ -71,6 +71,8 @@ pub struct Sent {
     pub attempt: u32,
     /// Its place in the run's chain.
     pub seq: u64,
+    /// The price card it was held and priced with.
+    pub price_id: PriceId,
     /// What was held for it.
     pub held_usd: Usd,
     /// What may still be billed.
@@ -113,6 +115,8 @@ impl Row {
 #[derive(Clone, Debug, Default)]
 pub struct Tail {
     rows: VecDeque<Arc<Row>>,
+    /// The newest receipts whole, each with the serial of its row.
+    whole: VecDeque<(u64, Arc<Receipt>)>,
     next: u64,
     dropped: u64,
     names: Names,
@@ -125,6 +129,7 @@ struct Names {
     agents: BTreeSet<AgentName>,
     providers: BTreeSet<ProviderName>,
     models: BTreeSet<ModelName>,
+    cards: BTreeSet<PriceId>,
     texts: BTreeSet<Arc<str>>,
 }
 
@@ -147,6 +152,7 @@ impl Tail {
             slow,
             attempt: receipt.attempt,
             seq: receipt.seq,
+            price_id: shared(&mut names.cards, &receipt.price_id),
             held_usd: receipt.held_usd,
             uncertain_usd: receipt.uncertain_usd,
             objective: receipt.decision.objective,
@@ -162,6 +168,10 @@ impl Tail {
             request: receipt.request_id.clone(),
             what: What::Sent(Box::new(sent)),
         };
+        self.whole.push_back((row.serial, Arc::new(receipt.clone())));
+        if self.whole.len() > WHOLE_MAX {
+            self.whole.pop_front();
+        }
         self.append(row);
     }
 
@@ -185,7 +195,8 @@ impl Tail {
     pub fn as_of(&self, at: Timestamp) -> Self {
         let rows: VecDeque<_> = self.rows.iter().take_while(|row| row.at <= at).cloned().collect();
         let next = rows.back().map_or(0, |row| row.serial + 1);
-        Self { rows, next, dropped: self.dropped, names: Names::default() }
+        let whole = self.whole.iter().take_while(|(serial, _)| *serial < next).cloned().collect();
+        Self { rows, whole, next, dropped: self.dropped, names: Names::default() }
     }
 
     /// Rows, newest first.
@@ -197,6 +208,27 @@ impl Tail {
     pub fn row(&self, serial: u64) -> Option<&Arc<Row>> {
         let first = self.rows.front()?.serial;
         self.rows.get(usize::try_from(serial.checked_sub(first)?).ok()?)
+    }
+
+    /// The receipt behind a row with every field it has, while it is kept whole.
+    pub fn whole(&self, serial: u64) -> Option<&Arc<Receipt>> {
+        let place = self.whole.binary_search_by_key(&serial, |(known, _)| *known).ok()?;
+        self.whole.get(place).map(|(_, receipt)| receipt)
+    }
+
+    /// The receipt at a place of a run's chain, while it is kept whole.
+    pub fn whole_at(&self, run: &RunId, seq: u64) -> Option<&Arc<Receipt>> {
+        let mut newest = self.whole.iter().rev().map(|(_, receipt)| receipt);
+        newest.find(|receipt| receipt.seq == seq && receipt.run_id == *run)
+    }
+
+    /// The rows whose serial is at most `reach` away, oldest first: what happened around a row.
+    pub fn around(&self, serial: u64, reach: u64) -> impl Iterator<Item = &Arc<Row>> {
+        let first = self.rows.front().map_or(0, |row| row.serial);
+        let place = |serial: u64| usize::try_from(serial.saturating_sub(first)).unwrap_or(0);
+        let from = place(serial.saturating_sub(reach));
+        let count = place(serial.saturating_add(reach)).saturating_sub(from) + 1;
+        self.rows.iter().skip(from).take(count)
     }
 
     /// How many rows are kept.
@@ -258,6 +290,10 @@ fn shared_text(known: &mut BTreeSet<Arc<str>>, text: &str) -> Arc<str> {
 
 /// Most rows kept. Older ones are read from the backend when somebody looks.
 pub const ROWS_MAX: usize = 50_000;
+
+/// Receipts kept whole, for proofs without a question: a kilobyte each, and what a person looks at
+/// is nearly always among the newest. Others are read from the backend.
+const WHOLE_MAX: usize = 1_000;
 
 /// Most names remembered for sharing.
 const NAMES_MAX: usize = 10_000;

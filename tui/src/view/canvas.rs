@@ -116,6 +116,11 @@ impl<'a> Canvas<'a> {
         self.pieces((rect.right() - room, rect.y), room, &right);
     }
 
+    /// Whether amounts are shown as dots.
+    pub fn hides_money(&self) -> bool {
+        self.hide_money
+    }
+
     /// An amount with its decimals, or dots while money is hidden.
     pub fn money(&self, amount: Usd, decimals: u32) -> String {
         if self.hide_money { "•••".into() } else { amount.rounded(decimals) }

@@ -1,6 +1,6 @@
 //! One thing in full: a receipt with its arithmetic, a run, a provider, an alert.
 //!
-//! Plain lines that scroll. Refuses to know keys.
+//! Plain lines that scroll; a receipt's are its proof. Refuses to know keys.
 //!
 //! ```text
 //!  input             3,050 tokens      $0.030525
@@ -14,19 +14,19 @@ use tollgate_shared::money::Usd;
 
 use super::canvas::{Canvas, Piece, seg};
 use super::frame::{self, Frame};
-use super::status;
+use super::{proof, status};
 use crate::format;
-use crate::model::{Day, Detail, Key, Model, Row, Sent, What};
+use crate::model::{Day, Detail, Key, Model};
 use crate::theme::{Theme, Tone};
 
 /// Draws the detail over the screen.
 pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, detail: &Detail, area: Rect) {
     let theme = canvas.theme;
     let day = model.day();
-    let page = Page { theme, money: &|amount, decimals| canvas.money(amount, decimals) };
+    let page = Page { theme, hide_money: canvas.hides_money(), label: 12 };
     let (title, name, lines) = match &detail.of {
         Key::Row(serial) => match day.tail.row(*serial) {
-            Some(row) => ("RECEIPT", row.request.to_string(), receipt(&page, row)),
+            Some(row) => ("RECEIPT", row.request.to_string(), proof::full(&page, model, row)),
             None => ("RECEIPT", "gone".into(), vec![page.note("it has fallen off the tail")]),
         },
         Key::Run(run) | Key::Agent(run, _) => ("RUN", run.to_string(), self::run(&page, day, run.as_str())),
@@ -59,115 +59,56 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, detail: &Detail, area
     }
 }
 
-type Line = Vec<Piece>;
+/// A line of facts: a label, then pieces.
+pub(super) type Line = Vec<Piece>;
 
 /// How facts are written.
-struct Page<'a> {
-    theme: &'a Theme,
-    money: &'a dyn Fn(Usd, u32) -> String,
+pub(super) struct Page<'a> {
+    /// What roles look like.
+    pub theme: &'a Theme,
+    /// Whether amounts are dots.
+    pub hide_money: bool,
+    /// Cells of a label.
+    pub label: usize,
 }
 
 impl Page<'_> {
     /// A label and what it says.
-    fn fact(&self, label: &str, value: impl Into<String>) -> Line {
-        vec![(crate::text::left(label, 12), self.theme.dim()), (value.into(), self.theme.text())]
+    pub fn fact(&self, label: &str, value: impl Into<String>) -> Line {
+        self.toned(label, value, None)
     }
 
     /// A fact whose value has a severity.
-    fn toned(&self, label: &str, value: impl Into<String>, tone: Option<Tone>) -> Line {
+    pub fn toned(&self, label: &str, value: impl Into<String>, tone: Option<Tone>) -> Line {
         let style = tone.map_or(self.theme.text(), |tone| self.theme.tone(tone));
-        vec![(crate::text::left(label, 12), self.theme.dim()), (value.into(), style)]
+        self.with(label, vec![(value.into(), style)])
+    }
+
+    /// A fact whose value has several looks.
+    pub fn with(&self, label: &str, mut value: Line) -> Line {
+        value.insert(0, (crate::text::left(label, self.label), self.theme.dim()));
+        value
     }
 
     /// A line that is not a fact.
-    fn note(&self, text: &str) -> Line {
+    pub fn note(&self, text: &str) -> Line {
         vec![(text.to_owned(), self.theme.dim())]
     }
 
+    /// An amount with its decimals, or dots while money is hidden.
+    pub fn money(&self, amount: Usd, decimals: u32) -> String {
+        self.digits(&amount.rounded(decimals))
+    }
+
+    /// Digits that tell an amount, or dots.
+    pub fn digits(&self, digits: &str) -> String {
+        if self.hide_money { "•••".into() } else { digits.to_owned() }
+    }
+
     /// An amount to the sixth decimal, as receipts are read.
-    fn usd(&self, amount: Usd) -> String {
-        format!("${}", (self.money)(amount, 6))
+    pub fn usd(&self, amount: Usd) -> String {
+        format!("${}", self.money(amount, 6))
     }
-}
-
-/// A receipt, or why there is none.
-fn receipt(page: &Page<'_>, row: &Row) -> Vec<Line> {
-    let (status, tone) = status::receipt(row.status());
-    let mut lines = vec![
-        page.fact("run", row.run.to_string()),
-        page.fact("agent", row.agent.to_string()),
-        page.fact("settled", row.at.to_string()),
-        page.toned("status", status, tone),
-    ];
-    match &row.what {
-        What::Refused { code, hold_usd } => {
-            lines.push(page.fact("code", &**code));
-            lines.push(page.fact("wanted", format!("{} to hold", page.usd(*hold_usd))));
-            lines.push(page.note("Nothing was sent: this is in no sum and in no export."));
-        }
-        What::Sent(sent) => lines.extend(attempt(page, sent)),
-    }
-    lines
-}
-
-/// What was sent, and the arithmetic: tokens by class, cost by class, and that they add up.
-fn attempt(page: &Page<'_>, sent: &Sent) -> Vec<Line> {
-    let mut lines = vec![
-        page.fact("provider", format!("{} · {}", sent.provider, sent.model)),
-        page.fact("attempt", format!("{} · place {} in the run's chain", sent.attempt, sent.seq)),
-        page.fact("latency", format!("{} s", format::seconds(sent.latency_ms))),
-    ];
-    if let Some(from) = &sent.fallback_from {
-        lines.push(page.toned("after", format!("{from} had failed"), Some(Tone::Caution)));
-    }
-    if let Some(error) = &sent.error {
-        lines.push(page.toned("error", &**error, Some(Tone::Critical)));
-    }
-    lines.push(page.fact("why", &*sent.why));
-    lines.push(Vec::new());
-    let (usage, cost) = (&sent.usage, &sent.cost);
-    let parts = [
-        ("input", usage.input_uncached, cost.input),
-        ("cache read", usage.cache_read, cost.cache_read),
-        ("cache write", usage.cache_write_5m + usage.cache_write_1h, cost.cache_write),
-        ("output", usage.output_visible, cost.output),
-        ("reasoning", usage.reasoning, cost.reasoning),
-    ];
-    for (name, tokens, cost) in parts {
-        if tokens > 0 || !cost.is_zero() {
-            let tokens = crate::text::right(&format::grouped(tokens), 11);
-            let cost = crate::text::right(&page.usd(cost), 14);
-            lines.push(page.fact(name, format!("{tokens} tokens {cost}")));
-        }
-    }
-    for (name, amount) in [("request fee", cost.request), ("hold", cost.hold)] {
-        if !amount.is_zero() {
-            lines.push(page.fact(name, format!("{:18} {}", "", page.usd(amount))));
-        }
-    }
-    let equal = cost.total() == sent.cost_usd;
-    let proof = if equal { "✓ equals the parts" } else { "✖ differs from the parts" };
-    let total = crate::text::right(&page.usd(sent.cost_usd), 14);
-    let tone = if equal { Tone::Ok } else { Tone::Critical };
-    lines.push(page.toned("cost", format!("{:18} {total}  {proof}", ""), Some(tone)));
-    lines.push(
-        page.fact(
-            "held",
-            format!("{:18} {}", "", crate::text::right(&page.usd(sent.held_usd), 14)),
-        ),
-    );
-    if !sent.uncertain_usd.is_zero() {
-        let more = format!("at most {} may still be billed", page.usd(sent.uncertain_usd));
-        lines.push(page.toned("unsure", more, Some(Tone::Caution)));
-    }
-    let over = sent.cost_usd - sent.cheapest_usd;
-    if over > Usd::ZERO && !sent.cheapest_usd.is_zero() {
-        lines.push(page.fact(
-            "cheapest",
-            format!("{} expected there: {} more here", page.usd(sent.cheapest_usd), page.usd(over)),
-        ));
-    }
-    lines
 }
 
 /// A run's money as the ledger enforces it, and its newest receipts.

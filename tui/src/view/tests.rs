@@ -104,6 +104,23 @@ pub(super) fn lost() -> Delta {
     }
 }
 
+/// A screen at four sizes in four states, after some keys.
+pub(super) fn every_state(name: &str, keys: &str) {
+    for size in [(50, 12), (80, 24), (120, 40), (200, 50)] {
+        let mut model = fixture::model(size);
+        fixture::press(&mut model, keys);
+        check(&format!("{name}_live"), &model);
+        update(&mut model, Message::Clock(fixture::now().plus_millis(23_000)));
+        check(&format!("{name}_stale"), &model);
+        update(&mut model, Message::Delta(Box::new(lost())));
+        check(&format!("{name}_lost"), &model);
+        let mut model = fixture::empty(size);
+        update(&mut model, Message::Delta(Box::new(lost())));
+        fixture::press(&mut model, keys);
+        check(&format!("{name}_empty"), &model);
+    }
+}
+
 #[test]
 fn live() {
     for size in SIZES {

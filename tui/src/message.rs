@@ -156,6 +156,8 @@ pub enum Purpose {
     ChangeBudget(RunId),
     /// A budget is read anew after somebody else changed it.
     RereadBudget(RunId),
+    /// A budget is read anew because what is shown is old.
+    RefreshBudget(RunId),
     /// A run is paused, resumed or closed.
     ChangeRun(RunId, RunVerb),
     /// A provider is registered.

@@ -119,7 +119,7 @@ pub fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::JumpLabels
         | Action::Open => {
             dialogs::open(model, action);
-            Vec::new()
+            dialogs::refresh(model)
         }
         Action::Ack | Action::AckAll | Action::Snooze | Action::Undo => deeds::run(model, action),
         Action::Audit => dialogs::prove(model),

@@ -64,6 +64,18 @@ pub(super) fn open(model: &mut Model, action: Action) {
     model.dialog = dialog;
 }
 
+/// Reads the account of a budget dialog anew where what it was opened with is old.
+pub(super) fn refresh(model: &Model) -> Vec<Effect> {
+    match &model.dialog {
+        Some(Dialog::Budget(form)) if model.freshness().is_old() => {
+            let path = format!("/budget/{}", form.run);
+            let purpose = Purpose::RefreshBudget(form.run.clone());
+            vec![Effect::Send(Call::get(purpose, Target::Gateway, path))]
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The self-audit, with the receipts of the run that differs, else of the one at the cursor.
 pub(super) fn prove(model: &mut Model) -> Vec<Effect> {
     let run = match model.live.audit.verdict() {

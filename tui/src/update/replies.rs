@@ -37,6 +37,21 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         (Purpose::Metrics(_), Err(_)) => {}
         (Purpose::ChangeBudget(run), Ok((_, body))) => changed(model, &run, &body),
         (Purpose::RereadBudget(run), Ok((_, body))) => conflict(model, &run, &body),
+        (Purpose::RefreshBudget(run), Ok((_, body))) => {
+            if let Ok(view) = serde_json::from_str::<BudgetView>(&body) {
+                let event = BudgetEvent::from(&view);
+                if let Some(Dialog::Budget(form)) = &mut model.dialog
+                    && form.run == run
+                    && form.sending == Sending::Not
+                {
+                    form.base = event.clone();
+                }
+                model.live.set_budget(event);
+            }
+        }
+        (Purpose::RefreshBudget(_), Err(why)) => {
+            model.toast(format!("the account shown is old: {why}"));
+        }
         (Purpose::ChangeRun(run, verb), Ok((_, body))) => run_changed(model, (&run, verb), &body),
         (Purpose::Register(name), Ok((status, _))) => {
             if let Some(Dialog::Register(_)) = model.dialog {

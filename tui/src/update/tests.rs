@@ -549,3 +549,15 @@ fn the_first_receipt_that_differs_is_one_key_away() {
     );
     assert!(list("7").contains("cannot be read"));
 }
+
+#[test]
+fn an_old_account_is_read_anew_before_it_is_changed() {
+    let mut model = model(SIZE);
+    assert_eq!(press(&mut model, "j b Esc"), [], "what is fresh is not asked for");
+    update(&mut model, Message::Clock(now().plus_millis(30_000)));
+    let effects = press(&mut model, "b");
+    assert_eq!(sent(&effects).path, "/budget/R-207");
+    reply(&mut model, sent(&effects).purpose.clone(), 200, &budget_view("60", 9));
+    assert_eq!(budget_form(&model).base.version, 9);
+    assert_eq!(budget_form(&model).conflict, None, "nobody was overtaken");
+}

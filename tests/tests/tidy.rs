@@ -388,7 +388,7 @@ const TUI: &[&[&str]] = &[
     &["cli"],
     &["embedded"],
     &["console", "shot"],
-    &["update", "view"],
+    &["replay", "settings", "update", "view"],
     &["action", "client", "feed", "filter", "keys", "message", "model", "picture", "term"],
     &["amount", "format", "text", "theme"],
 ];

@@ -25,11 +25,11 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::client::{Client, ClientOptions};
 use crate::feed::{Delta, Feed, FeedOptions, clock};
-use crate::keys::KeyMap;
 use crate::message::{Effect, Export, Message, Reply};
 use crate::model::{Model, Settings};
+use crate::settings::{self, Chosen, Files, News, State};
 use crate::term::{self, Term};
-use crate::theme::{Depth, Glyphs, Theme, ThemeChoice, ground};
+use crate::theme::{Depth, ThemeChoice, ground};
 use crate::update::update;
 use crate::view::view;
 
@@ -44,16 +44,14 @@ pub struct ConsoleOptions {
     pub events: String,
     /// The caller's key, where the backend wants one; never printed.
     pub key: Option<String>,
-    /// Whether it may change nothing.
-    pub read_only: bool,
-    /// The palette.
-    pub theme: ThemeChoice,
     /// How many colours the terminal has.
     pub depth: Depth,
-    /// Most frames a second after data, from 1 to 30.
-    pub fps: u32,
-    /// A word for the header: where this console looks.
-    pub profile: String,
+    /// What the model starts with.
+    pub settings: Settings,
+    /// Who changes things, for the audit.
+    pub operator: Option<String>,
+    /// The files that are watched, and what outweighs them; none in pictures and tests.
+    pub files: Option<(Files, Chosen)>,
 }
 
 impl Default for ConsoleOptions {
@@ -63,11 +61,10 @@ impl Default for ConsoleOptions {
             router: "http://127.0.0.1:6103".into(),
             events: "ws://127.0.0.1:6102/events".into(),
             key: None,
-            read_only: false,
-            theme: ThemeChoice::Auto,
             depth: Depth::True,
-            fps: FPS_DEFAULT,
-            profile: "local".into(),
+            settings: Settings { profile: "local".into(), ..Settings::default() },
+            operator: None,
+            files: None,
         }
     }
 }
@@ -76,14 +73,9 @@ impl ConsoleOptions {
     /// What the model starts with.
     pub fn settings(&self) -> Settings {
         Settings {
-            read_only: self.read_only,
-            theme: self.theme,
-            hide_money: false,
-            profile: self.profile.clone(),
             gateway: self.gateway.clone(),
             router: self.router.clone(),
-            glyphs: Glyphs::of(variable),
-            keys: KeyMap::default(),
+            ..self.settings.clone()
         }
     }
 
@@ -94,6 +86,20 @@ impl ConsoleOptions {
         let options = FeedOptions { url: self.events.clone(), key: self.key.clone() };
         let task = tokio::spawn(Feed::new(options, sender, hurry.clone()).run());
         (deltas, hurry, task)
+    }
+
+    /// New settings come out of the receiver when the files change; never without files.
+    fn news(&self) -> std::io::Result<mpsc::Receiver<News>> {
+        match &self.files {
+            Some((files, chosen)) => settings::watch(files.clone(), chosen.clone()),
+            None => Ok(mpsc::channel(1).1),
+        }
+    }
+
+    /// How the console was left, and where that is kept.
+    fn left(&self) -> Option<(&Files, State)> {
+        let (files, _) = self.files.as_ref()?;
+        Some((files, State::load(files, &self.settings.profile)))
     }
 
     /// A client whose answers come out of the receiver.
@@ -114,17 +120,25 @@ pub async fn run(mut options: ConsoleOptions) -> anyhow::Result<()> {
         std::io::stdout().is_terminal() && std::io::stdin().is_terminal(),
         "there is no terminal here; `tollgate shot --text` prints a picture without one"
     );
-    if options.theme == ThemeChoice::Auto && options.depth != Depth::None {
-        options.theme = ground(variable);
+    if options.settings.theme == ThemeChoice::Auto && options.depth != Depth::None {
+        let ground = ground(variable);
+        options.settings.theme = ground;
+        if let Some((_, chosen)) = &mut options.files {
+            chosen.ground = ground;
+        }
     }
     let (client, replies) = options.client()?;
     let left = Arc::new(AtomicBool::new(false));
     let mut signals = signals(left.clone())?;
     let (deltas, hurry, feed) = options.feed();
-    let term = Term::enter(true)?;
-    let model = Model::new(options.settings(), term.size(), clock());
-    let console = Console {
-        governor: Governor::new(options.fps),
+    let news = options.news()?;
+    let term = Term::enter(options.settings.sync)?;
+    let mut model = Model::new(options.settings(), term.size(), clock());
+    if let Some((_, state)) = options.left() {
+        state.apply(&mut model);
+    }
+    let mut console = Console {
+        governor: Governor::new(options.settings.fps.unwrap_or(FPS_DEFAULT)),
         depth: options.depth,
         model,
         term,
@@ -132,8 +146,12 @@ pub async fn run(mut options: ConsoleOptions) -> anyhow::Result<()> {
         hurry,
         feed,
     };
-    let done = console.run(Queues { deltas, replies, signals: &mut signals }).await;
+    let done = console.run(Queues { deltas, replies, news, signals: &mut signals }).await;
     left.store(true, Ordering::SeqCst);
+    if let Some((files, _)) = &options.files {
+        // What cannot be kept is no reason to leave with an error.
+        State::of(&console.model).save(files, &options.settings.profile).ok();
+    }
     done
 }
 
@@ -157,6 +175,7 @@ struct Console {
 struct Queues<'a> {
     deltas: mpsc::Receiver<Delta>,
     replies: mpsc::Receiver<Reply>,
+    news: mpsc::Receiver<News>,
     signals: &'a mut mpsc::Receiver<i32>,
 }
 
@@ -167,7 +186,7 @@ enum Next {
 }
 
 impl Console {
-    async fn run(mut self, mut queues: Queues<'_>) -> anyhow::Result<()> {
+    async fn run(&mut self, mut queues: Queues<'_>) -> anyhow::Result<()> {
         let mut input = EventStream::new();
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -185,6 +204,7 @@ impl Console {
                 Some(delta) = queues.deltas.recv() => {
                     self.take(Message::Delta(Box::new(delta)), false)?
                 }
+                Some(news) = queues.news.recv() => self.take(Message::Settings(news), true)?,
                 _ = second.tick() => self.take(Message::Clock(clock()), false)?,
                 () = tokio::time::sleep_until(due), if self.governor.is_dirty() => Next::Go,
             };
@@ -219,7 +239,12 @@ impl Console {
     /// A message into the model, its effects out into the world.
     fn take(&mut self, message: Message, is_urgent: bool) -> anyhow::Result<Next> {
         let is_quiet = matches!(&message, Message::Delta(delta) if delta.is_quiet());
+        let is_settings = matches!(&message, Message::Settings(Ok(_)));
         let effects = update(&mut self.model, message);
+        if is_settings {
+            self.governor.gap(self.model.settings.fps.unwrap_or(FPS_DEFAULT));
+            self.term.forget();
+        }
         if !is_quiet {
             self.governor.dirty(is_urgent);
         }
@@ -254,8 +279,7 @@ impl Console {
 
     /// One frame: the picture of the model, of which only the differences are written.
     fn draw(&mut self) -> anyhow::Result<()> {
-        let settings = &self.model.settings;
-        let theme = Theme::new(settings.theme, self.depth).with(settings.glyphs);
+        let theme = self.model.settings.colours(self.depth);
         let (width, height) = self.term.size();
         let area = Rect::new(0, 0, width, height);
         let mut buffer = Buffer::empty(area);
@@ -300,6 +324,11 @@ impl Governor {
     fn new(fps: u32) -> Self {
         let gap = Duration::from_secs(1) / fps.clamp(1, FPS_MAX);
         Self { gap, slow: 0, last: Instant::now(), dirty: None }
+    }
+
+    /// Another number of frames a second.
+    fn gap(&mut self, fps: u32) {
+        self.gap = Duration::from_secs(1) / fps.clamp(1, FPS_MAX);
     }
 
     /// Something changed; what a person did is urgent, what came over the wire is not.

@@ -30,7 +30,7 @@ pub async fn open(mut options: ConsoleOptions) -> anyhow::Result<()> {
     (config.router_port, config.gateway_port, config.events_port) = (6103, 6120, 6102);
     let backend =
         Backend::start(config).await.context("no backend answers, and none could be started")?;
-    options.profile = "embedded".into();
+    options.settings.profile = "embedded".into();
     let done = console::run(options).await;
     backend.stop().await;
     done

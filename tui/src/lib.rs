@@ -18,14 +18,17 @@
 //! | [`action`], [`keys`] | everything that can be done, and on which key |
 //! | [`filter`], [`amount`] | what people type |
 //! | [`palette`], [`export`] | commands in one line; what a pane lists, for files |
+//! | [`settings`] | the files that a person configures it with |
 //! | [`theme`], [`text`], [`format`] | colours by role, outside text made safe, numbers with units |
 //! | [`feed`], [`client`] | the event stream, and requests |
 //! | [`term`], [`console`] | the terminal, and the loop that joins all of it |
 //! | `embedded` | a backend in this process: the demo, and a first run |
 //! | [`shot`], [`picture`] | a picture of the console, as text or SVG |
+//! | [`cli`] | the same without its screen: a verb a file |
 
 pub mod action;
 pub mod amount;
+pub mod cli;
 pub mod client;
 pub mod console;
 #[cfg(feature = "embedded")]
@@ -39,6 +42,7 @@ pub mod message;
 pub mod model;
 pub mod palette;
 pub mod picture;
+pub mod settings;
 pub mod shot;
 pub mod term;
 pub mod text;

@@ -9,7 +9,7 @@ use tollgate_shared::id::RunId;
 use tollgate_shared::time::Timestamp;
 
 use crate::keys::KeyMap;
-use crate::theme::{Glyphs, ThemeChoice};
+use crate::theme::{Depth, Glyphs, Palette, Theme, ThemeChoice, Tone};
 
 mod as_of;
 mod audit;
@@ -96,12 +96,14 @@ pub struct Model {
 }
 
 /// What was asked for at start, and what keys changed of it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Whether this console may change nothing.
     pub read_only: bool,
     /// The palette.
     pub theme: ThemeChoice,
+    /// The colours of a file, for [`ThemeChoice::Own`].
+    pub palette: Option<Palette>,
     /// Whether amounts are hidden from onlookers.
     pub hide_money: bool,
     /// A word for the header: where this console looks.
@@ -112,8 +114,44 @@ pub struct Settings {
     pub router: String,
     /// Which characters the terminal can show.
     pub glyphs: Glyphs,
+    /// The colour of that word.
+    pub tint: Option<Tone>,
+    /// Most frames a second after data; none is the usual.
+    pub fps: Option<u32>,
+    /// Whether frames are bracketed by synchronized output.
+    pub sync: bool,
     /// Which key does what.
     pub keys: KeyMap,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            read_only: false,
+            theme: ThemeChoice::default(),
+            palette: None,
+            hide_money: false,
+            profile: String::new(),
+            gateway: String::new(),
+            router: String::new(),
+            glyphs: Glyphs::default(),
+            tint: None,
+            fps: None,
+            sync: true,
+            keys: KeyMap::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Every role's colour, as far as the terminal has colours.
+    pub fn colours(&self, depth: Depth) -> Theme {
+        let theme = match (self.theme, self.palette) {
+            (ThemeChoice::Own, Some(palette)) => Theme::own(palette, depth),
+            (choice, _) => Theme::new(choice, depth),
+        };
+        theme.with(self.glyphs)
+    }
 }
 
 /// The filter of the receipts, as typed and as read.

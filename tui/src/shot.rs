@@ -53,7 +53,7 @@ pub async fn take(options: ShotOptions) -> anyhow::Result<Shot> {
     let (width, height) = options.size;
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
-    let theme = Theme::new(model.settings.theme, options.console.depth);
+    let theme = model.settings.colours(options.console.depth);
     view(&model, &theme, area, &mut buffer);
     let (name, _) = options.screen.name();
     Ok(Shot { buffer, theme, title: format!("tollgate · {}", name.to_lowercase()) })

@@ -41,9 +41,11 @@ pub enum ThemeChoice {
     Light,
     /// No colour at all: underline, bold and reverse.
     Mono,
+    /// The palette of a file.
+    Own,
 }
 
-/// A palette: what each role looks like.
+/// What each role looks like, at a depth of colours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
     choice: ThemeChoice,
@@ -54,16 +56,59 @@ pub struct Theme {
 
 /// The colours of one palette.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Palette {
-    ground: Color,
-    severities: [Color; 4],
-    text: Color,
-    dim: Color,
-    key: Color,
-    selected: Color,
-    alert: Color,
-    field: Color,
-    series: [Color; SERIES],
+pub struct Palette {
+    /// Behind everything.
+    pub ground: Color,
+    /// Ok, caution, warning, critical.
+    pub severities: [Color; 4],
+    /// Plain text.
+    pub text: Color,
+    /// Labels, units, borders.
+    pub dim: Color,
+    /// Keys and focus.
+    pub key: Color,
+    /// Behind the selected row.
+    pub selected: Color,
+    /// Behind the alert row.
+    pub alert: Color,
+    /// Behind what is typed into.
+    pub field: Color,
+    /// Series by rank of share; the last for all others.
+    pub series: [Color; SERIES],
+}
+
+impl Palette {
+    /// For eyes and screens that need more: white and full colours on black.
+    pub const HIGH_CONTRAST: Self = HIGH_CONTRAST;
+
+    /// The colours of a choice; those of a file are its own, and dark until they are known.
+    pub const fn of(choice: ThemeChoice) -> Self {
+        match choice {
+            ThemeChoice::Auto | ThemeChoice::Dark | ThemeChoice::Own => DARK,
+            ThemeChoice::Light => LIGHT,
+            ThemeChoice::Mono => MONO,
+        }
+    }
+
+    /// Why it cannot be used; none when every severity and text can be told from the others.
+    pub fn fault(&self) -> Option<String> {
+        // Without colour at all, shapes and modifiers tell them apart.
+        if self.severities.iter().all(|color| *color == Color::Reset) {
+            return None;
+        }
+        let names = ["ok", "caution", "warning", "critical"];
+        for (place, (one, color)) in names.iter().zip(self.severities).enumerate() {
+            let mut after = names.iter().zip(self.severities).skip(place + 1);
+            if let Some((other, _)) = after.find(|(_, known)| *known == color) {
+                return Some(format!("{one} and {other} look the same"));
+            }
+        }
+        let texts = names.into_iter().zip(self.severities);
+        let texts = texts.chain([("text", self.text), ("dim", self.dim), ("key", self.key)]);
+        let grounds = [self.ground, self.selected, self.alert, self.field];
+        let mut lost = texts.filter(|(_, color)| grounds.contains(color));
+        lost.next().map(|(name, _)| format!("{name} looks like its ground"))
+    }
 }
 
 impl Theme {
@@ -77,8 +122,7 @@ impl Theme {
         let palette = match (choice, depth) {
             (ThemeChoice::Mono, _) => MONO,
             (_, Depth::Sixteen) => SIXTEEN,
-            (ThemeChoice::Light, _) => LIGHT,
-            _ => DARK,
+            (choice, _) => Palette::of(choice),
         };
         Self { choice, depth, glyphs: Glyphs::Unicode, palette }
     }
@@ -89,12 +133,21 @@ impl Theme {
         Self { glyphs, ..self }
     }
 
+    /// The palette of a file; where the terminal cannot show its colours, as [`Self::new`].
+    pub fn own(palette: Palette, depth: Depth) -> Self {
+        let theme = Self::new(ThemeChoice::Own, depth);
+        match depth {
+            Depth::None | Depth::Sixteen => theme,
+            _ => Self { palette, ..theme },
+        }
+    }
+
     /// The next palette, for the key that changes it.
     pub fn next(choice: ThemeChoice) -> ThemeChoice {
         match choice {
             ThemeChoice::Auto | ThemeChoice::Dark => ThemeChoice::Light,
             ThemeChoice::Light => ThemeChoice::Mono,
-            ThemeChoice::Mono => ThemeChoice::Dark,
+            ThemeChoice::Mono | ThemeChoice::Own => ThemeChoice::Dark,
         }
     }
 
@@ -241,6 +294,18 @@ const LIGHT: Palette = Palette {
     ],
 };
 
+const HIGH_CONTRAST: Palette = Palette {
+    ground: rgb(0x000000),
+    severities: [rgb(0x4DB2FF), rgb(0xFFF68A), rgb(0xFF9A3C), rgb(0xFF3D8B)],
+    text: rgb(0xFFFFFF),
+    dim: rgb(0xB8C2CC),
+    key: rgb(0x9FD4FF),
+    selected: rgb(0x1C2733),
+    alert: rgb(0x330F20),
+    field: rgb(0x1C2733),
+    series: SERIES_DARK,
+};
+
 const SIXTEEN: Palette = Palette {
     ground: Color::Reset,
     severities: [Color::Blue, Color::Yellow, Color::Yellow, Color::Magenta],
@@ -349,7 +414,9 @@ mod tests {
 
     #[test]
     fn severities_are_told_apart_by_every_eye() {
-        for (name, palette, goal) in [("dark", DARK, 12.0), ("light", LIGHT, 12.0)] {
+        let palettes =
+            [("dark", DARK, 12.0), ("light", LIGHT, 12.0), ("high-contrast", HIGH_CONTRAST, 12.0)];
+        for (name, palette, goal) in palettes {
             let mut least = f64::MAX;
             for sight in SIGHTS {
                 for (index, one) in palette.severities.iter().enumerate() {
@@ -364,7 +431,8 @@ mod tests {
 
     #[test]
     fn every_text_is_readable_on_every_ground_it_can_stand_on() {
-        for palette in [DARK, LIGHT] {
+        for palette in [DARK, LIGHT, HIGH_CONTRAST] {
+            assert_eq!(palette.fault(), None);
             let mut texts = palette.severities.to_vec();
             texts.extend([palette.text, palette.dim, palette.key]);
             for text in texts {

@@ -60,7 +60,9 @@ fn take(model: &mut Model, settings: Result<Box<Settings>, String>) {
         Ok(settings) => {
             // Hiding money is a matter of the moment, not of a file.
             let hide_money = model.settings.hide_money;
-            model.settings = Settings { hide_money, ..*settings };
+            // The connection is what it was when the console was opened.
+            let Settings { profile, gateway, router, .. } = model.settings.clone();
+            model.settings = Settings { hide_money, profile, gateway, router, ..*settings };
             model.toast("the configuration was read anew");
         }
         Err(why) => model.toast(why),

@@ -114,7 +114,7 @@ pub async fn demo(args: DemoArgs, mut options: ConsoleOptions) -> anyhow::Result
         options.router = format!("http://{}", stage.backend.router);
         options.events = format!("ws://{}/events", stage.backend.events);
         options.gateway = gateway;
-        options.profile = "demo".into();
+        options.settings.profile = "demo".into();
         watch(options, args.duration).await?;
     }
     let tally = swarm.stop().await;

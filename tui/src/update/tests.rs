@@ -355,14 +355,15 @@ fn settings_are_taken_whole_or_not_at_all() {
     press(&mut model, "H");
     let chord = |name| crate::message::Chord::read(name).unwrap();
     let keys = model.settings.keys.with(vec![(Action::Freeze, vec![chord("C-f")])]).unwrap();
-    let settings = Settings { profile: "other".into(), keys, ..Settings::default() };
+    let settings = Settings { fps: Some(9), profile: "x".into(), keys, ..Settings::default() };
     update(&mut model, Message::Settings(Ok(Box::new(settings))));
     press(&mut model, "f");
     assert!(model.frozen.is_none(), "f is nobody's key now");
     press(&mut model, "C-f");
     assert!(model.frozen.is_some() && model.settings.hide_money);
+    assert_eq!(model.settings.profile, "prod", "the connection is what it was");
     update(&mut model, Message::Settings(Err("config.toml:3:7: no such theme".into())));
-    assert!(said(&model, "config.toml:3:7") && model.settings.profile == "other");
+    assert!(said(&model, "config.toml:3:7") && model.settings.fps == Some(9));
 }
 
 /// Where the operator's answer is on the screen.

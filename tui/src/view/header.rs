@@ -151,7 +151,8 @@ fn state(canvas: &Canvas<'_>, model: &Model, class: Class) -> Vec<Seg> {
         segs.push(seg(1, "  READ-ONLY", theme.tone(Tone::Caution)));
     }
     if class >= Class::Medium {
-        segs.push(seg(3, format!("  {} ", model.settings.profile), theme.key()));
+        let style = model.settings.tint.map_or(theme.key(), |tone| theme.tone(tone));
+        segs.push(seg(3, format!("  {} ", model.settings.profile), style));
     }
     segs.push(seg(2, format!(" {}", model.day().now.clock()), theme.key()));
     segs

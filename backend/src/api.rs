@@ -3,10 +3,11 @@
 //! A door reads a request strictly, calls one verb below it, and turns the result into an answer
 //! or into the one error shape. Nothing is decided here.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 
 use crate::config::Durability;
@@ -15,7 +16,9 @@ use crate::hub::Hub;
 use crate::projection::Views;
 use crate::store::Reader;
 
+mod alerts;
 mod budgets;
+mod change;
 mod docs;
 mod events;
 mod gateway;
@@ -43,6 +46,10 @@ pub struct Rooms {
     pub durability: Durability,
     /// Where the three services listen: router, gateway, events.
     pub ports: [u16; 3],
+    /// Whether nothing may be changed here; agents' requests go on.
+    pub read_only: bool,
+    /// Idempotency keys whose changes are under way.
+    pub keys: Arc<Mutex<HashSet<String>>>,
 }
 
 /// The provider router, :6103.
@@ -55,6 +62,7 @@ pub fn router(rooms: Rooms) -> Router {
         .route("/select", post(router::select))
         .route("/stats", get(router::stats))
         .route("/health", get(router::health))
+        .layer(from_fn_with_state(rooms.clone(), change::admit))
         .with_state(rooms);
     finished(docs::router(routes))
 }
@@ -73,10 +81,15 @@ pub fn gateway(rooms: Rooms) -> Router {
         .route("/runs/{run_id}/pause", post(runs::pause))
         .route("/runs/{run_id}/resume", post(runs::resume))
         .route("/runs/{run_id}/close", post(runs::close))
+        .route("/audit", get(alerts::audit))
+        .route("/alerts", get(alerts::list))
+        .route("/alerts/{id}/ack", post(alerts::ack))
+        .route("/alerts/{id}/snooze", post(alerts::snooze))
         .route("/unknowns", get(runs::unknowns))
         .route("/unknowns/{attempt_id}/resolve", post(runs::resolve))
         .route("/health", get(gateway::health))
         .route("/events", get(events::subscribe))
+        .layer(from_fn_with_state(rooms.clone(), change::admit))
         .with_state(rooms);
     finished(docs::gateway(routes))
 }

@@ -168,13 +168,14 @@ async fn furnish(
     .context("failed to recover the ledger")?;
     // Only now: the ledger's recovery may have written receipts of its own.
     hub.begin_at(reader.count()?);
+    hub.restore_alerts(reader.alerts()?, ledger.keeper());
     let registry =
         Registry::open(&config.data_dir.join("provider_router/providers.db"), hub.clone())
             .context("failed to open the provider registry")?;
-    let runs =
-        ledger.read(|books| books.runs().cloned().collect()).await.context("the ledger died")?;
+    let known = ledger.read(|books| (books.runs().cloned().collect(), books.standing())).await;
+    let known = known.context("the ledger died")?;
     let files = ReceiptFiles::new(&config.data_dir, Arc::clone(&reader));
-    let projection = Projection::start(views.clone(), hub.clone(), files, &reader, runs)?;
+    let projection = Projection::start(views.clone(), hub.clone(), files, &reader, known)?;
     let projection = std::thread::Builder::new()
         .name("projection".into())
         .spawn(move || projection.run(&told_rx))?;
@@ -190,6 +191,8 @@ async fn furnish(
         hub,
         durability: config.durability,
         ports,
+        read_only: config.read_only,
+        keys: Arc::default(),
     };
     Ok((rooms, projection))
 }

@@ -123,6 +123,9 @@ pub struct ServeArgs {
     /// How long an attempt may take, in seconds [default: 600].
     #[arg(long, env = "TOLLGATE_DEADLINE_S", value_name = "S")]
     pub deadline_s: Option<u64>,
+    /// Whether nothing may be changed over HTTP; agents' requests go on [default: false].
+    #[arg(long, env = "TOLLGATE_READ_ONLY", num_args = 0..=1, default_missing_value = "true")]
+    pub read_only: Option<bool>,
 }
 
 /// `tollgate.toml`: the same names.
@@ -144,6 +147,7 @@ struct File {
     storage_low_water_mib: Option<u64>,
     ballast_mib: Option<u64>,
     deadline_s: Option<u64>,
+    read_only: Option<bool>,
 }
 
 /// An amount in TOML: a string or a whole number, never a float.
@@ -187,6 +191,8 @@ pub struct Config {
     pub deadline: Duration,
     /// How often the books are audited while they serve.
     pub audit_every: Duration,
+    /// Whether nothing may be changed over HTTP.
+    pub read_only: bool,
 }
 
 impl Config {
@@ -238,6 +244,7 @@ impl Config {
             reserve: Reserve { low_water: low_water << 20, ballast: ballast << 20 },
             deadline: Duration::from_secs(deadline_s),
             audit_every: AUDIT_EVERY,
+            read_only: args.read_only.or(file.read_only).unwrap_or(false),
         })
     }
 
@@ -259,6 +266,7 @@ impl Config {
             reserve: Reserve::NONE,
             deadline: Duration::from_secs(DEADLINE_MAX_S),
             audit_every: AUDIT_EVERY,
+            read_only: false,
         }
     }
 }

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
-use tollgate_shared::alert::{Alert, AlertState};
-use tollgate_shared::api::{RunView, StreamStats};
+use tollgate_shared::api::{AuditEntry, RunView, StreamStats};
 use tollgate_shared::event::{
-    AlertEvent, BudgetEvent, CircuitEvent, Event, Hello, Lagged, PROTO, ProviderEvent, Refused,
+    AuditEvent, BudgetEvent, CircuitEvent, Event, Hello, Lagged, PROTO, ProviderEvent, Refused,
     RunEvent, SECONDS_KEPT, Second, Tick,
 };
 use tollgate_shared::provider::{ProviderStatus, ProviderView};
@@ -19,6 +18,7 @@ use tollgate_shared::receipt::Receipt;
 
 use crate::clock;
 
+mod alarms;
 mod state;
 
 use state::State;
@@ -148,9 +148,10 @@ impl Hub {
         self.push_text(state, from, count, text);
     }
 
-    /// Seconds and receipts from before this start, so that charts do not begin empty.
-    pub fn restore(&self, seconds: Vec<Second>, recent: Vec<Receipt>) {
+    /// Seconds, receipts and changes from before this start, so that a screen does not begin empty.
+    pub fn restore(&self, seconds: Vec<Second>, recent: Vec<Receipt>, audit: Vec<AuditEntry>) {
         let mut state = self.state();
+        state.audit = audit.into();
         state.seconds = seconds.into();
         state.recent = recent.into();
     }
@@ -200,21 +201,12 @@ impl Hub {
         });
     }
 
-    /// A condition that holds; told only where it is news.
-    pub fn alert(&self, alert: Alert) {
-        let news = self.state().alerts.raise(alert);
-        if let Some(alert) = news {
-            self.one(|_, seq| Event::Alert(AlertEvent { seq, alert }));
-        }
-    }
-
-    /// A condition that no longer holds.
-    pub fn resolve(&self, id: &str) {
-        let resolved = self.state().alerts.resolve(id, clock::now());
-        if let Some(alert) = resolved {
-            debug_assert_eq!(alert.state, AlertState::Resolved);
-            self.one(|_, seq| Event::Alert(AlertEvent { seq, alert }));
-        }
+    /// An operator changed something.
+    pub fn changed(&self, change: AuditEntry) {
+        self.one(|state, seq| {
+            state.remember(change.clone());
+            Event::Audit(AuditEvent { seq, change })
+        });
     }
 
     /// What the ledger says it all adds up to.
@@ -223,14 +215,14 @@ impl Hub {
     }
 
     /// The first frame of a connection.
-    pub fn hello(&self) -> String {
+    pub fn hello(&self, read_only: bool) -> String {
         let hello = Hello {
             proto: PROTO,
             epoch: self.inner.epoch.clone(),
             seq: self.state().seq,
             now: clock::now(),
             catalogue: "none".into(),
-            read_only: false,
+            read_only,
         };
         text_of(&Event::Hello(hello))
     }

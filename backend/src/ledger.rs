@@ -18,6 +18,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, oneshot};
 use tollgate_shared::alert::Alert;
+use tollgate_shared::api::AuditEntry;
 use tollgate_shared::budget::{Books, BudgetChange, Crossing, Run};
 use tollgate_shared::event::Refused;
 use tollgate_shared::id::{AttemptId, RequestId, RunId};
@@ -35,7 +36,7 @@ mod mark;
 mod space;
 mod writer;
 
-pub use change::{Change, Resolve, StateStep};
+pub use change::{Change, LOCAL, Note, Recorded, Resolve, StateStep, Word};
 pub use error::{ChangeError, HoldError, Unbound};
 pub use hold::{Ending, Hold, Order, Settlement, Ticket};
 use writer::Writer;
@@ -66,6 +67,8 @@ pub enum Told {
     Alarm(Alert),
     /// It no longer holds.
     Calm(&'static str),
+    /// An operator changed something.
+    Changed(AuditEntry),
 }
 
 /// What a request waited for long enough.
@@ -90,9 +93,10 @@ enum Command {
     GiveUp(AttemptId, Patience),
     Settle(Box<Receipt>, Box<Ending>, Option<oneshot::Sender<Settlement>>),
     Done(RunId, RequestId),
-    Change(Box<BudgetChange>, Option<String>, oneshot::Sender<Result<Change, ChangeError>>),
-    State(StateStep, oneshot::Sender<Result<Change, ChangeError>>),
-    Resolve(Box<Resolve>, oneshot::Sender<Result<Receipt, ChangeError>>),
+    Change(Box<BudgetChange>, Word, oneshot::Sender<Result<Change, ChangeError>>),
+    State(StateStep, Word, oneshot::Sender<Result<Change, ChangeError>>),
+    Resolve(Box<Resolve>, Word, oneshot::Sender<Result<Receipt, ChangeError>>),
+    Note(Box<Note>, Option<oneshot::Sender<Result<(), ChangeError>>>),
     /// Time has passed.
     Sweep,
     Read(Read),
@@ -221,25 +225,52 @@ impl Ledger {
     pub async fn set_budget(
         &self,
         change: BudgetChange,
-        note: Option<String>,
+        word: impl Into<Word>,
     ) -> Result<Change, ChangeError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Change(Box::new(change), note, reply))
+        self.send(Command::Change(Box::new(change), word.into(), reply))
             .map_err(|()| ChangeError::Unavailable)?;
         answer.await.unwrap_or(Err(ChangeError::Unavailable))
     }
 
     /// Pauses, resumes or closes a run; the answer is the run as it is on disk.
     pub async fn change_state(&self, step: StateStep) -> Result<Change, ChangeError> {
+        self.change_state_as(step, None.into()).await
+    }
+
+    /// The same by somebody's word; the reason is the step's own note.
+    pub async fn change_state_as(
+        &self,
+        step: StateStep,
+        word: Word,
+    ) -> Result<Change, ChangeError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::State(step, reply)).map_err(|()| ChangeError::Unavailable)?;
+        self.send(Command::State(step, word, reply)).map_err(|()| ChangeError::Unavailable)?;
         answer.await.unwrap_or(Err(ChangeError::Unavailable))
+    }
+
+    /// Keeps something beside the money; it is on disk when this returns.
+    pub async fn note(&self, note: Note) -> Result<(), ChangeError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Note(Box::new(note), Some(reply)))
+            .map_err(|()| ChangeError::Unavailable)?;
+        answer.await.unwrap_or(Err(ChangeError::Unavailable))
+    }
+
+    /// Who keeps what was said about alerts, for as long as the ledger lives.
+    pub fn keeper(&self) -> Keeper {
+        Keeper(self.queue.downgrade())
     }
 
     /// Says what an unknown attempt has cost; the answer is the correction as it is on disk.
     pub async fn resolve(&self, resolve: Resolve) -> Result<Receipt, ChangeError> {
+        self.resolve_as(resolve, None.into()).await
+    }
+
+    /// The same by somebody's word; the reason is the evidence.
+    pub async fn resolve_as(&self, resolve: Resolve, word: Word) -> Result<Receipt, ChangeError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Resolve(Box::new(resolve), reply))
+        self.send(Command::Resolve(Box::new(resolve), word, reply))
             .map_err(|()| ChangeError::Unavailable)?;
         answer.await.unwrap_or(Err(ChangeError::Unavailable))
     }
@@ -286,6 +317,23 @@ impl Ledger {
     /// A handle for the writer itself to put into holds; it must not keep its own queue open.
     fn downgraded(&self) -> hold::WeakLedger {
         hold::WeakLedger(self.queue.downgrade())
+    }
+}
+
+/// A way to keep notes that does not keep the ledger open.
+#[derive(Clone, Debug)]
+pub struct Keeper(mpsc::WeakUnboundedSender<Command>);
+
+impl Keeper {
+    /// Keeps a note behind those that were given before. The answer comes when it is on disk, to
+    /// those who wait for it.
+    pub fn keep(&self, note: Note) -> oneshot::Receiver<Result<(), ChangeError>> {
+        let (reply, answer) = oneshot::channel();
+        if let Some(queue) = self.0.upgrade() {
+            // A ledger that is gone drops the reply, which is an answer as well.
+            queue.send(Command::Note(Box::new(note), Some(reply))).ok();
+        }
+        answer
     }
 }
 

@@ -4,20 +4,16 @@
 //! Everything here can be thrown away and built again from the ledger; nothing here decides.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tollgate_shared::alert;
-use tollgate_shared::api::{BudgetView, MetricsBucket, MetricsView, Pace, RunView, Work};
-use tollgate_shared::budget::{Level, Owner, Run};
-use tollgate_shared::event::{BudgetEvent, Refused, SECONDS_KEPT, Second};
-use tollgate_shared::forecast::{Burn, per_minute};
+use tollgate_shared::budget::{Crossing, Run};
+use tollgate_shared::event::{AUDIT_KEPT, BudgetEvent, Refused, SECONDS_KEPT, Second};
 use tollgate_shared::id::RunId;
-use tollgate_shared::money::Usd;
 use tollgate_shared::receipt::Receipt;
 use tollgate_shared::time::Timestamp;
-use tollgate_shared::window::{Sums, WindowKind, Windows};
+use tollgate_shared::window::Sums;
 
 use crate::clock;
 use crate::hub::{Hub, RunUpdate};
@@ -25,19 +21,12 @@ use crate::ledger::Told;
 use crate::receipts::ReceiptFiles;
 use crate::store::{Reader, StoreError};
 
-/// Rolling figures that the APIs read; cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Views {
-    inner: Arc<Mutex<Figures>>,
-}
+mod alarms;
+mod doing;
+mod views;
 
-#[derive(Debug, Default)]
-struct Figures {
-    windows: Windows,
-    burns: HashMap<RunId, Burn>,
-    lifetime: Sums,
-    problems: Vec<String>,
-}
+use alarms::Alarms;
+pub use views::Views;
 
 /// The thread's state.
 pub struct Projection {
@@ -47,83 +36,13 @@ pub struct Projection {
     second: Second,
     /// Receipts that are in their files and not on the stream yet.
     batch: Vec<(Receipt, Arc<str>)>,
+    alarms: Alarms,
     dirty: BTreeMap<RunId, Box<Run>>,
     told_at: HashMap<RunId, Instant>,
     checkpoint_at: Instant,
     retry_at: Instant,
     /// Runs whose files end as they should and are yet to be compared whole.
     to_compare: Vec<RunId>,
-}
-
-impl Views {
-    /// The answer of `GET /metrics?window=`.
-    pub fn metrics(&self, kind: WindowKind, now: Timestamp) -> MetricsView {
-        let figures = self.figures();
-        let ring = figures.windows.ring(kind);
-        let total = ring.total(now);
-        let known: HashMap<Timestamp, Sums> =
-            ring.since(now).map(|(start, bucket)| (start, bucket.all)).collect();
-        let buckets = ring.starts(now).map(|start| {
-            let sums = known.get(&start).copied().unwrap_or_default();
-            MetricsBucket {
-                start,
-                cost_usd: sums.cost_usd,
-                requests: sums.requests,
-                input_tokens: sums.input_tokens,
-                output_tokens: sums.output_tokens,
-            }
-        });
-        let all = &total.all;
-        let each = i128::from(all.requests.max(1));
-        MetricsView {
-            window: kind,
-            total_cost_usd: all.cost_usd,
-            total_requests: all.requests,
-            total_attempts: all.attempts,
-            total_refused: all.refused,
-            total_input_tokens: all.input_tokens,
-            total_output_tokens: all.output_tokens,
-            total_tokens: all.total_tokens(),
-            cost_per_request_usd: Usd::from_picos(all.cost_usd.picos() / each),
-            requests_per_provider: total
-                .by_provider
-                .iter()
-                .map(|(name, sums)| (name.clone(), sums.requests))
-                .collect(),
-            cost_per_provider_usd: total
-                .by_provider
-                .iter()
-                .map(|(name, sums)| (name.clone(), sums.cost_usd))
-                .collect(),
-            buckets: buckets.collect(),
-        }
-    }
-
-    /// A run's budget with its burn and runway.
-    pub fn budget(&self, run: &Run, now: Timestamp) -> BudgetView {
-        let burn = self.figures().burns.get(&run.id).copied().unwrap_or_default();
-        let left = run.account.available_at_best();
-        let pace = Pace {
-            burn_usd_per_min: per_minute(burn.usd_per_min(now)),
-            runway_s: left.and_then(|left| burn.runway_s(left, now)),
-            runway_band_s: (None, None),
-        };
-        BudgetView::of(run, pace)
-    }
-
-    /// Sums since this start, for counters.
-    pub fn lifetime(&self) -> Sums {
-        self.figures().lifetime
-    }
-
-    /// What stands in the way of the receipt files.
-    pub fn problems(&self) -> Vec<String> {
-        self.figures().problems.clone()
-    }
-
-    fn figures(&self) -> MutexGuard<'_, Figures> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Projection {
@@ -133,7 +52,7 @@ impl Projection {
         hub: Hub,
         mut files: ReceiptFiles,
         reader: &Reader,
-        runs: Vec<Run>,
+        (runs, standing): (Vec<Run>, Vec<Crossing>),
     ) -> Result<Self, StoreError> {
         rebuild(&views, &hub, reader)?;
         for run in &runs {
@@ -146,6 +65,7 @@ impl Projection {
         let now = Instant::now();
         let mut projection = Self {
             views,
+            alarms: Alarms::new(hub.clone()),
             hub,
             files,
             second: Second { at: clock::now().floor_to(1), ..Second::default() },
@@ -156,12 +76,7 @@ impl Projection {
             retry_at: now,
             to_compare,
         };
-        for run in projection.dirty.values() {
-            if run.level > Level::Ok {
-                let limit = run.account.limit.unwrap_or_default();
-                projection.alert_level(&Owner::Run(run.id.clone()), run.level, limit, run.last_at);
-            }
-        }
+        projection.alarms.begin(projection.dirty.values(), &standing);
         projection.flush(true);
         Ok(projection)
     }
@@ -215,26 +130,23 @@ impl Projection {
             match told {
                 Told::Receipt(receipt, line) => self.fold_receipt(*receipt, line),
                 Told::Run(run) => {
+                    self.alarms.run(&run);
                     self.dirty.insert(run.id.clone(), run);
                 }
                 Told::Refused(refused) => self.fold_refusal(refused),
-                Told::Crossed(crossing, at) => {
-                    self.alert_level(&crossing.owner, crossing.level, crossing.limit, at);
-                }
-                Told::Alarm(alert) => self.hub.alert(alert),
+                Told::Crossed(crossing, at) => self.alarms.crossed(&crossing, at),
+                Told::Alarm(alert) => self.alarms.raise(alert),
                 Told::Calm(id) => self.hub.resolve(id),
+                Told::Changed(change) => self.hub.changed(change),
             }
         }
     }
 
     fn fold_receipt(&mut self, receipt: Receipt, line: Arc<str>) {
-        let sums = Sums::of(&receipt);
         {
             let mut figures = self.views.figures();
-            figures.windows.add(receipt.timestamp, Some(&receipt.provider), &sums);
-            figures.lifetime.add(&sums);
-            let burn = figures.burns.entry(receipt.run_id.clone()).or_default();
-            burn.spend(receipt.cost_usd, receipt.timestamp);
+            figures.add(&receipt);
+            figures.lifetime.add(&Sums::of(&receipt));
         }
         self.second.add(&receipt);
         self.batch.push((receipt, line));
@@ -250,13 +162,6 @@ impl Projection {
         self.second.all.add(&sums);
         self.second.by_run.entry(refused.run_id.clone()).or_default().add(&sums);
         self.hub.refused(refused);
-    }
-
-    fn alert_level(&self, owner: &Owner, level: Level, limit: Usd, at: Timestamp) {
-        match alert::of_level(owner, level, limit, at) {
-            Some(alert) => self.hub.alert(alert),
-            None => self.hub.resolve(&alert::account_id(owner)),
-        }
     }
 
     /// Brings the stream up to date, in one step.
@@ -280,7 +185,7 @@ impl Projection {
 
     fn update_of(&self, run: &Run, now: Timestamp, tell: bool) -> RunUpdate {
         let budget = BudgetEvent::from(&self.views.budget(run, now));
-        RunUpdate { run: RunView::of(run, Work::default()), budget, tell }
+        RunUpdate { run: self.views.run(run, now), budget, tell }
     }
 
     fn pass_time(&mut self) {
@@ -296,6 +201,7 @@ impl Projection {
         }
         if instant >= self.retry_at {
             self.retry_at = instant + Duration::from_secs(1);
+            self.hub.wake_alerts(now);
             self.compare_some();
             let problems = self.files.catch_up();
             self.views.figures().problems = problems;
@@ -320,7 +226,7 @@ impl Projection {
     }
 }
 
-/// Windows, burns and the chart's seconds from the ledger's last seven days.
+/// Windows, paces and the chart's seconds from the ledger's last seven days.
 fn rebuild(views: &Views, hub: &Hub, reader: &Reader) -> Result<(), StoreError> {
     let now = clock::now();
     let chart = now.plus_millis(-1_000 * SECONDS_KEPT as i64);
@@ -329,12 +235,7 @@ fn rebuild(views: &Views, hub: &Hub, reader: &Reader) -> Result<(), StoreError> 
     reader.since(now.plus_millis(-DAYS_KEPT * 86_400_000), |line| {
         // A line that cannot be read was never written by the ledger; `verify` reports it.
         let Ok(receipt) = serde_json::from_str::<Receipt>(line) else { return };
-        figures.windows.add(receipt.timestamp, Some(&receipt.provider), &Sums::of(&receipt));
-        figures
-            .burns
-            .entry(receipt.run_id.clone())
-            .or_default()
-            .spend(receipt.cost_usd, receipt.timestamp);
+        figures.add(&receipt);
         if receipt.timestamp < chart {
             return;
         }
@@ -349,7 +250,9 @@ fn rebuild(views: &Views, hub: &Hub, reader: &Reader) -> Result<(), StoreError> 
     })?;
     let surplus = recent.len().saturating_sub(RECENT_KEPT);
     recent.drain(..surplus);
-    hub.restore(seconds, recent);
+    let mut audit = reader.audit(i64::MAX.unsigned_abs(), AUDIT_KEPT as u64)?;
+    audit.reverse();
+    hub.restore(seconds, recent, audit);
     Ok(())
 }
 

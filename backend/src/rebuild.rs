@@ -138,11 +138,17 @@ fn write(store: &Store, old: &Old, data_dir: &Path, rebuilt: &mut Rebuilt) -> an
     for (id, card) in &old.cards {
         store.insert_card(id, card)?;
     }
+    for (run_id, name) in &old.names {
+        if let Ok(run_id) = run_id.parse() {
+            store.save_name(&run_id, Some(name))?;
+        }
+    }
     for row in &old.audit {
         store.insert_audit(&row.as_row())?;
     }
     store.insert_audit(&AuditRow {
         at: clock::now(),
+        who: "local",
         action: "rebuild",
         subject: "ledger",
         before: None,

@@ -12,7 +12,6 @@ use arc_swap::ArcSwap;
 use rusqlite::Connection;
 use tollgate_shared::alert;
 use tollgate_shared::api::{ExpectedTokens, RouterStats};
-use tollgate_shared::circuit::CircuitState;
 use tollgate_shared::event::CircuitEvent;
 use tollgate_shared::id::{ModelName, PriceId, ProviderName};
 use tollgate_shared::price::PriceCard;
@@ -23,10 +22,12 @@ use tollgate_shared::time::Timestamp;
 use crate::clock;
 use crate::hub::Hub;
 
+mod changes;
 mod live;
 mod rows;
 mod snapshot;
 
+pub use changes::{Changed, Force, facts_of};
 pub use live::{Live, Passage};
 pub use snapshot::Snapshot;
 
@@ -79,17 +80,6 @@ pub struct Registry {
     hub: Hub,
 }
 
-/// A person's word about a circuit.
-#[derive(Clone, Debug)]
-pub struct Force {
-    /// What it is to be.
-    pub state: CircuitState,
-    /// Why.
-    pub reason: String,
-    /// When an open one lets a request through; `None` until a person acts.
-    pub retry_at: Option<Timestamp>,
-}
-
 /// A choice: the plan, and the entries its indices mean.
 #[derive(Debug)]
 pub struct Choice {
@@ -133,7 +123,7 @@ impl Entry {
         }
     }
 
-    fn facts(&self, now: Timestamp) -> Facts<'_> {
+    fn standing(&self, now: Timestamp) -> Facts<'_> {
         let quality = self.live.figures(now);
         let (circuit, admits) = self.live.admits(now);
         Facts {
@@ -157,6 +147,9 @@ impl Registry {
         let now = clock::now();
         for entry in registry.snapshot().active() {
             registry.hub.provider(entry.view(now));
+            if !entry.registration.bounded {
+                registry.hub.alert(alert::of_bound(&entry.registration.name, now));
+            }
         }
         Ok(registry)
     }
@@ -164,100 +157,6 @@ impl Registry {
     /// All providers as they are now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
-    }
-
-    /// Registers a provider. Answers it, and whether its name was not active before.
-    pub fn register(
-        &self,
-        registration: Registration,
-        if_version: Option<u64>,
-    ) -> Result<(bool, Arc<Entry>), RegistryError> {
-        let db = self.db();
-        let now = clock::now();
-        let mut entries = self.snapshot().entries.clone();
-        let known = entries.get(&registration.name);
-        check_version(if_version, known)?;
-        let fresh = known.is_none_or(|known| known.status == ProviderStatus::Inactive);
-        let same_place = |known: &&Arc<Entry>| {
-            let old = &known.registration;
-            !fresh && (&old.endpoint, &old.model) == (&registration.endpoint, &registration.model)
-        };
-        // Prices may change; what was measured stays true as long as the place is the same.
-        let live =
-            known.filter(same_place).map(|known| Arc::clone(&known.live)).unwrap_or_default();
-        let entry = Arc::new(Entry {
-            card: Arc::new((registration.card.id(), registration.card.clone())),
-            status: ProviderStatus::Active,
-            version: known.map_or(1, |known| known.version + 1),
-            registered_at: known.map_or(now, |known| known.registered_at),
-            updated_at: now,
-            live,
-            registration,
-        });
-        rows::save(&db, &entry)?;
-        entries.insert(entry.registration.name.clone(), Arc::clone(&entry));
-        self.swap(entries);
-        self.hub.provider(entry.view(now));
-        self.hub.resolve(&alert::bound_id(&entry.registration.name));
-        Ok((fresh, entry))
-    }
-
-    /// Takes a provider out of traffic. What is in flight there goes on.
-    pub fn remove(
-        &self,
-        name: &ProviderName,
-        if_version: Option<u64>,
-    ) -> Result<Arc<Entry>, RegistryError> {
-        let db = self.db();
-        let now = clock::now();
-        let mut entries = self.snapshot().entries.clone();
-        let known = entries.get(name).ok_or_else(|| RegistryError::Unknown(name.clone()))?;
-        check_version(if_version, Some(known))?;
-        if known.status == ProviderStatus::Inactive {
-            return Ok(Arc::clone(known));
-        }
-        let entry = Arc::new(Entry {
-            registration: known.registration.clone(),
-            card: Arc::clone(&known.card),
-            status: ProviderStatus::Inactive,
-            version: known.version + 1,
-            registered_at: known.registered_at,
-            updated_at: now,
-            live: Arc::clone(&known.live),
-        });
-        rows::save(&db, &entry)?;
-        entries.insert(name.clone(), Arc::clone(&entry));
-        self.swap(entries);
-        self.hub.provider(entry.view(now));
-        self.hub.resolve(&alert::circuit_id(name));
-        Ok(entry)
-    }
-
-    /// A bill went beyond what was held: runs with a limit do not use the provider any more, until
-    /// somebody registers it anew.
-    pub fn lose_bound(&self, name: &ProviderName) -> Result<(), RegistryError> {
-        let db = self.db();
-        let now = clock::now();
-        let mut entries = self.snapshot().entries.clone();
-        let known = entries.get(name).ok_or_else(|| RegistryError::Unknown(name.clone()))?;
-        if !known.registration.bounded {
-            return Ok(());
-        }
-        let entry = Arc::new(Entry {
-            registration: Registration { bounded: false, ..known.registration.clone() },
-            card: Arc::clone(&known.card),
-            status: known.status,
-            version: known.version + 1,
-            registered_at: known.registered_at,
-            updated_at: now,
-            live: Arc::clone(&known.live),
-        });
-        entries.insert(name.clone(), Arc::clone(&entry));
-        // In memory first: a database that cannot be written must not keep it in use.
-        self.swap(entries);
-        self.hub.provider(entry.view(now));
-        self.hub.alert(alert::of_bound(name, now));
-        rows::save(&db, &entry)
     }
 
     /// Ranks the providers of a model. Where none fits, every other one is looked at as well, so
@@ -281,22 +180,6 @@ impl Registry {
             self.tell_circuit(entry);
         }
         Some(Passage::new(Arc::clone(self), Arc::clone(entry)))
-    }
-
-    /// Sets a circuit by a person's word.
-    pub fn force_circuit(
-        &self,
-        name: &ProviderName,
-        force: &Force,
-        if_version: Option<u64>,
-    ) -> Result<Arc<Entry>, RegistryError> {
-        let snapshot = self.snapshot();
-        let known = snapshot.get(name.as_str());
-        let entry = known.ok_or_else(|| RegistryError::Unknown(name.clone()))?;
-        check_version(if_version, known)?;
-        entry.live.force(force, clock::now());
-        self.tell_circuit(entry);
-        Ok(Arc::clone(entry))
     }
 
     /// Figures about the registry itself.
@@ -371,14 +254,6 @@ impl Registry {
 }
 
 fn rank(entries: &[Arc<Entry>], demand: &Demand<'_>, now: Timestamp) -> Plan {
-    let facts: Vec<Facts<'_>> = entries.iter().map(|entry| entry.facts(now)).collect();
+    let facts: Vec<Facts<'_>> = entries.iter().map(|entry| entry.standing(now)).collect();
     plan(&facts, demand)
-}
-
-fn check_version(expected: Option<u64>, known: Option<&Arc<Entry>>) -> Result<(), RegistryError> {
-    let current = known.map_or(0, |known| known.version);
-    match expected.filter(|expected| *expected != current) {
-        Some(expected) => Err(RegistryError::Stale { expected, current }),
-        None => Ok(()),
-    }
 }

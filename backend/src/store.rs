@@ -24,6 +24,7 @@ mod migrate;
 mod reader;
 mod restore;
 mod rows;
+mod said;
 
 pub use attempts::{LastAttempt, Lost, NewAttempt, Orphan};
 pub use audit::{
@@ -32,29 +33,13 @@ pub use audit::{
 };
 pub use error::{Outage, StoreError};
 pub use reader::{Page, Reader};
+pub use said::{AuditRow, Facts, Key, Used, facts_text};
 
 /// The writing connection.
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
     path: PathBuf,
-}
-
-/// A change by an operator, for `audit`.
-#[derive(Debug)]
-pub struct AuditRow<'a> {
-    /// When.
-    pub at: Timestamp,
-    /// Which verb.
-    pub action: &'a str,
-    /// Of what.
-    pub subject: &'a str,
-    /// What it was.
-    pub before: Option<String>,
-    /// What it is.
-    pub after: Option<String>,
-    /// Why, in the operator's words.
-    pub note: Option<&'a str>,
 }
 
 impl Store {
@@ -119,6 +104,11 @@ impl Store {
         let mut statement = self.db.prepare("SELECT * FROM runs")?;
         for run in statement.query_map([], rows::run_of)? {
             books.restore(run?);
+        }
+        for (run_id, name) in self.names()? {
+            if let Some(run) = run_id.parse().ok().and_then(|id| books.run_mut(&id)) {
+                run.name = Some(name);
+            }
         }
         let mut statement = self.db.prepare("SELECT * FROM accounts")?;
         for row in statement.query_map([], rows::purse_of)? {
@@ -262,21 +252,6 @@ impl Store {
         self.db.prepare_cached(sql)?.execute(params![id.as_str(), text])?;
         Ok(())
     }
-
-    /// Writes who changed what.
-    pub fn insert_audit(&self, row: &AuditRow<'_>) -> Result<(), StoreError> {
-        let sql = "INSERT INTO audit (at_us, action, subject, before, after, note) \
-                   VALUES (?, ?, ?, ?, ?, ?)";
-        self.db.prepare_cached(sql)?.execute(params![
-            row.at.micros(),
-            row.action,
-            row.subject,
-            row.before,
-            row.after,
-            row.note,
-        ])?;
-        Ok(())
-    }
 }
 
 /// The wire's word for an enum: the same on disk, so a dump reads like the API.
@@ -310,4 +285,4 @@ fn read_only(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// The version that this program reads and writes.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;

@@ -223,6 +223,14 @@ pub fn budget_id(run: &RunId) -> String {
 /// The identity of the alert about clocks that have parted.
 pub const CLOCK_ID: &str = "clock:wall";
 
+/// The rule about runs that spend past a soft limit.
+pub const SOFT: &str = "soft_limit";
+
+/// The identity of the alert about a run past its soft limit.
+pub fn soft_id(run: &RunId) -> String {
+    format!("soft:{run}")
+}
+
 /// The identity of an account's budget alert.
 pub fn account_id(owner: &Owner) -> String {
     format!("budget:{}", subject(owner))
@@ -279,10 +287,10 @@ pub fn of_clock(now: Timestamp) -> Alert {
 /// The alert for a run in mode `soft` that spends past its limit.
 pub fn of_soft(run: &RunId, past: Usd, now: Timestamp) -> Alert {
     Alert {
-        id: format!("soft:{run}"),
+        id: soft_id(run),
         severity: Severity::Critical,
         subject: run.to_string(),
-        rule: "soft_limit".into(),
+        rule: SOFT.into(),
         since: now,
         what: format!("admitted ${} past its limit", past.rounded(6)),
         then: "its mode is soft: nothing stops it but a parent's limit".into(),

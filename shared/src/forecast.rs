@@ -50,6 +50,24 @@ impl Burn {
     }
 }
 
+/// Whole seconds until `left` is gone: at a rate that nine of ten minutes stayed below, and at one
+/// that nine of ten exceeded. `minutes` are what each of the latest whole minutes cost, in any order.
+/// `None` where too few of them are known, or where nothing was spent at that rate.
+///
+/// ```text
+/// minutes 0.1 0.2 0.2 … 0.4, left $4   ─▶   (600, 2400): between 10 and 40 minutes
+/// ```
+pub fn runway_band_s(left: Usd, minutes: &[Usd]) -> (Option<u64>, Option<u64>) {
+    if minutes.len() < BAND_MINUTES_MIN {
+        return (None, None);
+    }
+    let mut sorted = minutes.to_vec();
+    sorted.sort_unstable();
+    let tenth = sorted.len().div_ceil(10);
+    let at = |rate: Option<&Usd>| left.or_zero().times(60).divided_by(*rate?);
+    (at(sorted.iter().rev().nth(tenth - 1)), at(sorted.get(tenth - 1)))
+}
+
 /// Dollars a minute rounded to whole millionths, as an exact amount to print.
 pub fn per_minute(rate: f64) -> Usd {
     #[expect(clippy::cast_possible_truncation, reason = "bounded by the clamp")]
@@ -60,6 +78,12 @@ pub fn per_minute(rate: f64) -> Usd {
 /// Half-life of a burn, in milliseconds: three minutes follow a swarm within a sip of coffee and
 /// do not jump at every request.
 pub const HALF_LIFE_MS: f64 = 180_000.0;
+
+/// Whole minutes that a band looks back.
+pub const BAND_MINUTES: usize = 15;
+
+/// Fewer minutes than this say nothing of how much they differ.
+pub const BAND_MINUTES_MIN: usize = 5;
 
 /// Below this rate a run counts as idle and has no runway.
 pub const BURN_MIN_USD_PER_MIN: f64 = 1e-6;
@@ -92,6 +116,18 @@ mod tests {
         assert!((now / later - 2.0).abs() < 1e-9);
         assert_eq!(burn.runway_s("1".parse().unwrap(), at(86_400)), None);
         assert_eq!(Burn::default().runway_s("1".parse().unwrap(), at(5)), None);
+    }
+
+    #[test]
+    fn a_band_is_as_wide_as_the_minutes_differ() {
+        let usd = |text: &str| text.parse::<Usd>().unwrap();
+        let minutes: Vec<Usd> = (1..=15).map(|cents| usd("0.01").times(cents)).collect();
+        // The 14th and the 2nd of fifteen.
+        assert_eq!(runway_band_s(usd("1.4"), &minutes), (Some(600), Some(4_200)));
+        let idle = [vec![Usd::ZERO; 2], minutes[2..].to_vec()].concat();
+        assert_eq!(runway_band_s(usd("1.4"), &idle), (Some(600), None), "some spent nothing");
+        assert_eq!(runway_band_s(usd("-1"), &minutes), (Some(0), Some(0)));
+        assert_eq!(runway_band_s(usd("1"), &minutes[..4]), (None, None), "too few");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use tollgate_backend::simulate::Bill;
-use tollgate_shared::api::{BudgetView, ReceiptList, UnknownList};
+use tollgate_shared::api::{AuditList, BudgetView, ReceiptList, UnknownList};
 use tollgate_shared::money::Usd;
 use tollgate_shared::receipt::{Chain, Receipt, Status};
 use tollgate_tests::client;
@@ -35,8 +35,17 @@ async fn get<T: serde::de::DeserializeOwned>(process: &Process, path: &str) -> a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_of_version_1_is_brought_up_to_date_and_loses_nothing() -> anyhow::Result<()> {
+    brought_up_to_date("v1", 1).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_of_version_2_is_brought_up_to_date_and_loses_nothing() -> anyhow::Result<()> {
+    brought_up_to_date("v2", 7).await
+}
+
+async fn brought_up_to_date(version: &str, changes: usize) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
-    let bill = lay_out("v1", dir.path())?;
+    let bill = lay_out(version, dir.path())?;
     // Twice: the second start finds nothing left to do.
     for _ in 0..2 {
         let process = Process::start(BACKEND, dir.path())?;
@@ -60,6 +69,12 @@ async fn a_ledger_of_version_1_is_brought_up_to_date_and_loses_nothing() -> anyh
         let unknowns: UnknownList = get(&process, "/unknowns").await?;
         let agents: Vec<&str> = unknowns.unknowns.iter().map(|one| one.agent.as_str()).collect();
         assert_eq!(agents, ["a-2", "a-1"]);
+        // What operators changed before it was known whose hand it was.
+        let audit: AuditList = get(&process, "/audit").await?;
+        assert_eq!(audit.changes.len(), changes);
+        let first = audit.changes.last().context("no change")?;
+        assert_eq!((first.who.as_str(), first.what.as_str()), ("local", "budget"));
+        ensure!(first.after.contains_key("budget_usd") && first.before.is_empty(), "{first:?}");
         process.kill()?;
         let proved = std::process::Command::new(BACKEND)
             .args(["verify", "--data-dir"])

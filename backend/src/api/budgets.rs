@@ -2,19 +2,20 @@
 
 use axum::Json;
 use axum::body::Body as HttpBody;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use tollgate_shared::api::{
-    AccountView, BudgetList, BudgetRequest, BudgetView, FleetRequest, RunList, RunView,
+    AccountView, BudgetList, BudgetRequest, BudgetView, FleetRequest, RunList,
 };
 use tollgate_shared::body::BodyError;
 use tollgate_shared::budget::{Books, BudgetChange, Owner, Period, Purse, Run};
 use tollgate_shared::id::RunId;
 
+use crate::api::change::Origin;
 use crate::api::{Problem, Rooms, read};
 use crate::clock;
-use crate::ledger::HoldError;
+use crate::ledger::{HoldError, Word};
 
 /// The seed's way of setting a budget.
 #[derive(Debug, Deserialize)]
@@ -28,6 +29,7 @@ pub(super) struct SetQuery {
 pub(super) async fn set(
     State(rooms): State<Rooms>,
     read::Query(query): read::Query<SetQuery>,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: HttpBody,
 ) -> Result<Json<BudgetView>, Problem> {
@@ -66,13 +68,19 @@ pub(super) async fn set(
         period: request.period,
         if_version: read::if_match(&headers)?,
     };
-    rooms.gateway.ledger.set_budget(change, request.note).await?;
+    let word = Word { name: request.name, ..origin.word(request.note) };
+    if !origin.repeated
+        && let Err(error) = rooms.gateway.ledger.set_budget(change, word).await
+    {
+        return Err(with_current(&rooms, run_id.as_str(), error.into()).await);
+    }
     view(&rooms, run_id.as_str()).await.map(Json)
 }
 
 /// `POST /fleet/budget`: the limit of everything together, for each day.
 pub(super) async fn set_fleet(
     State(rooms): State<Rooms>,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: HttpBody,
 ) -> Result<Json<AccountView>, Problem> {
@@ -85,7 +93,15 @@ pub(super) async fn set_fleet(
         period: None,
         if_version: read::if_match(&headers)?,
     };
-    rooms.gateway.ledger.set_budget(change, request.note).await?;
+    if !origin.repeated
+        && let Err(error) = rooms.gateway.ledger.set_budget(change, origin.word(request.note)).await
+    {
+        let problem = Problem::from(error);
+        return Err(match show_fleet(State(rooms)).await {
+            Ok(Json(fleet)) if problem.is_stale() => problem.with_current(&fleet),
+            _ => problem,
+        });
+    }
     show_fleet(State(rooms)).await
 }
 
@@ -102,6 +118,17 @@ pub(super) async fn show(
     read::Segment(run_id): read::Segment,
 ) -> Result<Json<BudgetView>, Problem> {
     view(&rooms, &run_id).await.map(Json)
+}
+
+/// Who came second is shown what the first one made of it.
+pub(super) async fn with_current(rooms: &Rooms, run_id: &str, problem: Problem) -> Problem {
+    if !problem.is_stale() {
+        return problem;
+    }
+    match view(rooms, run_id).await {
+        Ok(now) => problem.with_current(&now),
+        Err(_) => problem,
+    }
 }
 
 /// A run's budget with every other account that its holds count on.
@@ -140,7 +167,8 @@ pub(super) async fn list(State(rooms): State<Rooms>) -> Result<Json<BudgetList>,
 
 /// `GET /runs`.
 pub(super) async fn runs(State(rooms): State<Rooms>) -> Result<Json<RunList>, Problem> {
-    Ok(Json(RunList { runs: all(&rooms).await?.iter().map(|run| RunView::of(run, Default::default())).collect() }))
+    let (runs, now) = (all(&rooms).await?, clock::now());
+    Ok(Json(RunList { runs: runs.iter().map(|run| rooms.views.run(run, now)).collect() }))
 }
 
 /// A run by the name in a path.

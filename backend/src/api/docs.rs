@@ -92,6 +92,11 @@ fn operation(route: &Route, components: &mut Components) -> Value {
     if has_query(route) {
         errors.push(NO_QUERY);
     }
+    if is_change(route) {
+        errors.extend(OF_CHANGES);
+        errors.sort_unstable();
+        errors.dedup();
+    }
     errors.sort_unstable();
     for group in errors.chunk_by(|one, other| one.0 == other.0) {
         let codes: Vec<&str> = group.iter().map(|(_, code)| *code).collect();
@@ -137,7 +142,20 @@ fn parameters(route: &Route) -> Value {
         let Parameter { place, name, kind, what } = parameter;
         json!({"name": name, "in": place, "description": what, "schema": kind.schema()})
     });
-    in_path.chain(in_table).collect()
+    let of_changes = OF_EVERY_CHANGE.iter().filter(|_| is_change(route)).map(|(name, what)| {
+        json!({"name": name, "in": "header", "description": what, "schema": {"type": "string"}})
+    });
+    in_path.chain(in_table).chain(of_changes).collect()
+}
+
+/// Whether the door before every change stands before a route.
+fn is_change(route: &Route) -> bool {
+    let method = match route.method {
+        Method::Get => axum::http::Method::GET,
+        Method::Post => axum::http::Method::POST,
+        Method::Delete => axum::http::Method::DELETE,
+    };
+    super::change::is_change(&method, route.path)
 }
 
 fn has_query(route: &Route) -> bool {
@@ -206,6 +224,28 @@ impl Method {
 
 /// What the guard before every door answers.
 const EVERYWHERE: [(u16, &str); 2] = [(403, "foreign_host"), (403, "foreign_origin")];
+
+/// Headers that every change takes.
+const OF_EVERY_CHANGE: [(&str, &str); 2] = [
+    (
+        "Idempotency-Key",
+        "A name for this change: sent again within a day, it changes nothing and gets the same \
+         answer; 422 if it came with another change.",
+    ),
+    ("x-tollgate-operator", "Whose hand it is, for the audit; `local` without it."),
+];
+
+/// What the door before every change answers.
+const OF_CHANGES: [(u16, &str); 8] = [
+    (403, "read_only"),
+    (409, "request_in_progress"),
+    (413, "body_too_large"),
+    (422, "idempotency_key_reused"),
+    (422, "invalid_field"),
+    (500, "lost"),
+    (503, "ledger_unavailable"),
+    (507, "storage_low"),
+];
 
 /// What a path with a variable part can answer.
 const NO_PATH: (u16, &str) = (400, "invalid_path");

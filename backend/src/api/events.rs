@@ -12,7 +12,7 @@ use tollgate_shared::event::{Event, Ping};
 
 use crate::api::{Rooms, read};
 use crate::clock;
-use crate::hub::{Hub, Next, text_of};
+use crate::hub::{Next, text_of};
 
 /// Where a client was before.
 #[derive(Debug, Deserialize)]
@@ -31,7 +31,7 @@ pub(super) async fn subscribe(
     // Consoles only listen; what they send is bounded to next to nothing.
     upgrade.max_message_size(CLIENT_MESSAGE_MAX).max_frame_size(CLIENT_MESSAGE_MAX).on_upgrade(
         move |socket| async move {
-            if let Err(error) = serve(socket, rooms.hub, resume).await {
+            if let Err(error) = serve(socket, rooms, resume).await {
                 tracing::debug!(%error, "a console left");
             }
         },
@@ -48,10 +48,11 @@ pub(super) async fn health(State(rooms): State<Rooms>) -> Json<Health> {
     Json(rooms.health("event_stream", rooms.ports[2]))
 }
 
-async fn serve(mut socket: WebSocket, hub: Hub, resume: Resume) -> Result<(), axum::Error> {
+async fn serve(mut socket: WebSocket, rooms: Rooms, resume: Resume) -> Result<(), axum::Error> {
+    let hub = rooms.hub;
     let _counted = hub.subscribe();
     let mut newest = hub.watch();
-    send(&mut socket, hub.hello()).await?;
+    send(&mut socket, hub.hello(rooms.read_only)).await?;
     let known = resume.after.and_then(|after| hub.resume(resume.epoch.as_deref(), after));
     let mut place = match known {
         Some(place) => place,

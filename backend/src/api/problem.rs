@@ -52,17 +52,17 @@ impl Problem {
         tollgate_shared::body::invalid(field, reason).into()
     }
 
-    fn details<T: serde::Serialize>(mut self, details: &T) -> Self {
+    pub(super) fn details<T: serde::Serialize>(mut self, details: &T) -> Self {
         self.details = to_raw_value(details).ok();
         self
     }
 
-    fn final_(mut self) -> Self {
+    pub(super) fn final_(mut self) -> Self {
         self.retry = Retry::No;
         self
     }
 
-    fn retry_after(mut self, seconds: u32) -> Self {
+    pub(super) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry = Retry::After(seconds);
         self
     }
@@ -116,6 +116,15 @@ impl From<BodyError> for Problem {
             }
         }
     }
+}
+
+/// What a change was made against, and what there is.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Versions<T> {
+    expected: u64,
+    current: u64,
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    now: Option<T>,
 }
 
 #[derive(serde::Serialize)]
@@ -279,14 +288,24 @@ impl Problem {
 
     /// Somebody else changed it first.
     fn stale(message: String, expected: u64, current: u64) -> Self {
-        #[derive(serde::Serialize)]
-        struct Versions {
-            expected: u64,
-            current: u64,
-        }
-        Self::new(412, "version_mismatch", message)
-            .final_()
-            .details(&Versions { expected, current })
+        Self::new(412, "version_mismatch", message).final_().details(&Versions {
+            expected,
+            current,
+            now: None::<()>,
+        })
+    }
+
+    /// Whether somebody else changed it first.
+    pub(super) fn is_stale(&self) -> bool {
+        self.status == StatusCode::PRECONDITION_FAILED
+    }
+
+    /// The same with what it is now, so that both values can be shown beside each other.
+    pub(super) fn with_current<T: serde::Serialize>(self, now: &T) -> Self {
+        let versions: Option<Versions<()>> =
+            self.details.as_ref().and_then(|details| serde_json::from_str(details.get()).ok());
+        let Some(Versions { expected, current, .. }) = versions else { return self };
+        self.details(&Versions { expected, current, now: Some(now) })
     }
 
     /// Nobody fits: everyone's reason.

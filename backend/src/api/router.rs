@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body as HttpBody;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -16,23 +16,31 @@ use tollgate_shared::id::ProviderName;
 use tollgate_shared::provider::{ProviderView, Registration};
 use tollgate_shared::select::{Candidate, Demand};
 
+use crate::api::change::Origin;
 use crate::api::{Problem, Rooms, problem, read};
 use crate::clock;
-use crate::registry::{Choice, Entry, Force, Registry, RegistryError};
+use crate::ledger::{Note, Recorded};
+use crate::registry::{Changed, Choice, Entry, Force, Registry, RegistryError, facts_of};
+use crate::store::Key;
 
 /// `POST /register`: 201 when the name was not active, 200 when it replaced an active one.
 pub(super) async fn register(
     State(rooms): State<Rooms>,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: HttpBody,
 ) -> Result<Response, Problem> {
     let registration = Registration::from_body(read::object(body).await?)?;
     let version = read::if_match(&headers)?;
-    let registry = rooms.gateway.registry;
-    let (fresh, entry) =
-        in_registry(registry, move |it| it.register(registration, version)).await?;
-    let status = if fresh { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(entry.view(clock::now()))).into_response())
+    let name = registration.name.clone();
+    if origin.repeated {
+        let shown = show(State(rooms), read::Segment(name.to_string())).await?;
+        return Ok(shown.into_response());
+    }
+    let changed = in_registry(&rooms, &name, move |it| it.register(registration, version)).await?;
+    record_provider(&rooms, origin, "register", &changed).await;
+    let status = if changed.is_fresh() { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(changed.entry.view(clock::now()))).into_response())
 }
 
 /// Filters of `GET /providers`.
@@ -86,18 +94,27 @@ pub(super) async fn show(
 pub(super) async fn remove(
     State(rooms): State<Rooms>,
     read::Segment(name): read::Segment,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
 ) -> Result<Json<ProviderView>, Problem> {
     let name: ProviderName = read::name("name", &name)?;
     let version = read::if_match(&headers)?;
-    let entry = in_registry(rooms.gateway.registry, move |it| it.remove(&name, version)).await?;
-    Ok(Json(entry.view(clock::now())))
+    if origin.repeated {
+        return show(State(rooms), read::Segment(name.to_string())).await;
+    }
+    let removed = name.clone();
+    let changed = in_registry(&rooms, &name, move |it| it.remove(&removed, version)).await?;
+    if changed.is_change() {
+        record_provider(&rooms, origin, "remove", &changed).await;
+    }
+    Ok(Json(changed.entry.view(clock::now())))
 }
 
 /// `POST /providers/{name}/circuit`: `{"state":"open","reason":"maintenance","for_s":600}`.
 pub(super) async fn force_circuit(
     State(rooms): State<Rooms>,
     read::Segment(name): read::Segment,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: HttpBody,
 ) -> Result<Json<ProviderView>, Problem> {
@@ -118,8 +135,21 @@ pub(super) async fn force_circuit(
     }
     let version = read::if_match(&headers)?;
     let retry_at = for_s.map(|seconds| clock::now().plus_millis(i64::from(seconds) * 1_000));
-    let force = Force { state, reason, retry_at };
-    let entry = rooms.gateway.registry.force_circuit(&name, &force, version)?;
+    let force = Force { state, reason: reason.clone(), retry_at };
+    if origin.repeated {
+        return show(State(rooms), read::Segment(name.to_string())).await;
+    }
+    let forced = rooms.gateway.registry.force_circuit(&name, &force, version);
+    let (before, entry) = forced.map_err(|error| with_current(&rooms, &name, error.into()))?;
+    let change = Recorded {
+        who: origin.who,
+        what: "circuit",
+        subject: name.to_string(),
+        note: Some(reason),
+        before: facts_of(&before),
+        after: facts_of(&entry.live.circuit()),
+    };
+    record(&rooms, change, origin.key).await;
     Ok(Json(entry.view(clock::now())))
 }
 
@@ -172,12 +202,42 @@ fn ranked(choice: &Choice, candidate: &Candidate, request: &SelectRequest) -> Al
 
 /// Runs a verb of the registry that writes to disk, off the runtime's own threads.
 async fn in_registry<T: Send + 'static>(
-    registry: Arc<Registry>,
+    rooms: &Rooms,
+    name: &ProviderName,
     verb: impl FnOnce(&Registry) -> Result<T, RegistryError> + Send + 'static,
 ) -> Result<T, Problem> {
+    let registry = Arc::clone(&rooms.gateway.registry);
     let done = tokio::task::spawn_blocking(move || verb(&registry)).await;
     let lost = |_| Problem::new(500, "lost", "the change was lost inside the router");
-    Ok(done.map_err(lost)??)
+    done.map_err(lost)?.map_err(|error| with_current(rooms, name, error.into()))
+}
+
+/// Who came second is shown what the first one made of it.
+fn with_current(rooms: &Rooms, name: &ProviderName, problem: Problem) -> Problem {
+    match rooms.gateway.registry.snapshot().get(name.as_str()) {
+        Some(entry) if problem.is_stale() => problem.with_current(&entry.view(clock::now())),
+        _ => problem,
+    }
+}
+
+async fn record_provider(rooms: &Rooms, origin: Origin, what: &'static str, changed: &Changed) {
+    let change = Recorded {
+        who: origin.who,
+        what,
+        subject: changed.entry.registration.name.to_string(),
+        note: None,
+        before: changed.before.as_ref().map(|entry| entry.facts()).unwrap_or_default(),
+        after: changed.entry.facts(),
+    };
+    record(rooms, change, origin.key).await;
+}
+
+/// Writes a change into the audit. It was made, so what cannot be written is told to the log alone.
+async fn record(rooms: &Rooms, change: Recorded, key: Option<Key>) {
+    let note = Note { change: Some(change), key, ..Note::default() };
+    if let Err(error) = rooms.gateway.ledger.note(note).await {
+        tracing::error!(%error, "a change of a provider is missing in the audit");
+    }
 }
 
 /// Longest reason of a circuit's state, in bytes.

@@ -2,50 +2,54 @@
 
 use axum::Json;
 use axum::body::Body as HttpBody;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use serde_json::value::{RawValue, to_raw_value};
 use tollgate_shared::api::{BudgetView, Resolution, ResolveRequest, StateRequest, UnknownList};
 use tollgate_shared::budget::StateChange;
 use tollgate_shared::usage::CostIs;
 
+use crate::api::change::Origin;
 use crate::api::{Problem, Rooms, budgets, read};
-use crate::ledger::{Resolve, StateStep};
+use crate::ledger::{LOCAL, Resolve, StateStep};
 
 /// `POST /runs/{run_id}/pause`: what is in flight ends; what comes waits a while, then gets 409.
 pub(super) async fn pause(
     State(rooms): State<Rooms>,
     read::Segment(run_id): read::Segment,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: HttpBody,
 ) -> Result<Json<BudgetView>, Problem> {
-    step(rooms, run_id, (StateChange::Pause, headers), body).await
+    step(rooms, run_id, (StateChange::Pause, headers, origin), body).await
 }
 
 /// `POST /runs/{run_id}/resume`: who waited goes on. A freeze is lifted with a note.
 pub(super) async fn resume(
     State(rooms): State<Rooms>,
     read::Segment(run_id): read::Segment,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: HttpBody,
 ) -> Result<Json<BudgetView>, Problem> {
-    step(rooms, run_id, (StateChange::Resume, headers), body).await
+    step(rooms, run_id, (StateChange::Resume, headers, origin), body).await
 }
 
 /// `POST /runs/{run_id}/close`: what is in flight ends, nothing new is given.
 pub(super) async fn close(
     State(rooms): State<Rooms>,
     read::Segment(run_id): read::Segment,
+    Extension(origin): Extension<Origin>,
     headers: HeaderMap,
     body: HttpBody,
 ) -> Result<Json<BudgetView>, Problem> {
-    step(rooms, run_id, (StateChange::Close, headers), body).await
+    step(rooms, run_id, (StateChange::Close, headers, origin), body).await
 }
 
 async fn step(
     rooms: Rooms,
     run_id: String,
-    (change, headers): (StateChange, HeaderMap),
+    (change, headers, origin): (StateChange, HeaderMap, Origin),
     body: HttpBody,
 ) -> Result<Json<BudgetView>, Problem> {
     let request = StateRequest::from_body(read::object_or_nothing(body).await?)?;
@@ -55,8 +59,13 @@ async fn step(
         note: request.note.filter(|note| !note.trim().is_empty()),
         if_version: read::if_match(&headers)?,
     };
-    tracing::info!(run.id = %step.run_id, verb = change.verb(), "a run is changed");
-    rooms.gateway.ledger.change_state(step).await?;
+    if !origin.repeated {
+        tracing::info!(run.id = %step.run_id, verb = change.verb(), "a run is changed");
+        let changed = rooms.gateway.ledger.change_state_as(step, origin.word(None)).await;
+        if let Err(error) = changed {
+            return Err(budgets::with_current(&rooms, &run_id, error.into()).await);
+        }
+    }
     budgets::show(State(rooms), read::Segment(run_id)).await
 }
 
@@ -71,6 +80,7 @@ pub(super) async fn unknowns(State(rooms): State<Rooms>) -> Result<Json<UnknownL
 pub(super) async fn resolve(
     State(rooms): State<Rooms>,
     read::Segment(attempt_id): read::Segment,
+    Extension(origin): Extension<Origin>,
     body: HttpBody,
 ) -> Result<Json<Box<RawValue>>, Problem> {
     let request = ResolveRequest::from_body(read::object(body).await?)?;
@@ -83,7 +93,11 @@ pub(super) async fn resolve(
         evidence: request.testimony(),
         bill: None,
     };
-    let mut receipt = rooms.gateway.ledger.resolve(resolve).await?;
+    let mut word = origin.word(None);
+    if let Some(by) = request.by.clone().filter(|_| word.who == LOCAL) {
+        word.who = by;
+    }
+    let mut receipt = rooms.gateway.ledger.resolve_as(resolve, word).await?;
     tracing::info!(run.id = %receipt.run_id, %attempt_id, cost_usd = %request.cost(), "an unknown outcome is resolved");
     let line = receipt.seal().and_then(RawValue::from_string).or_else(|_| to_raw_value(&receipt));
     line.map(Json).map_err(|_| Problem::new(500, "lost", "the correction is in the receipts"))

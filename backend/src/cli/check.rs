@@ -45,6 +45,7 @@ fn shown(config: &Config) -> String {
         ("storage_low_water_mib", (config.reserve.low_water >> 20).to_string()),
         ("ballast_mib", (config.reserve.ballast >> 20).to_string()),
         ("deadline_s", config.deadline.as_secs().to_string()),
+        ("read_only", config.read_only.to_string()),
     ];
     if let Some(limit) = config.default_budget {
         rows.push(("default_budget_usd", quoted(limit.to_string())));

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use tollgate_shared::alert::Alerts;
-use tollgate_shared::api::RunView;
-use tollgate_shared::event::{BudgetEvent, CHECKPOINT_RUNS_MAX, Checkpoint, Second, Snapshot};
+use tollgate_shared::api::{AuditEntry, RunView};
+use tollgate_shared::event::{
+    AUDIT_KEPT, BudgetEvent, CHECKPOINT_RUNS_MAX, Checkpoint, Second, Snapshot,
+};
 use tollgate_shared::id::{ProviderName, RunId};
 use tollgate_shared::money::Usd;
 use tollgate_shared::provider::ProviderView;
 use tollgate_shared::receipt::Receipt;
 
 use crate::hub::{Frame, Place};
+use crate::ledger::Keeper;
 
 /// Frames to resume from, and the world as of the newest.
 #[derive(Debug, Default)]
@@ -25,6 +28,9 @@ pub(super) struct State {
     pub(super) alerts: Alerts,
     pub(super) recent: VecDeque<Receipt>,
     pub(super) receipts: u64,
+    pub(super) audit: VecDeque<AuditEntry>,
+    /// Where alerts are kept; until it is there, nobody has said anything.
+    pub(super) keeper: Option<Keeper>,
 }
 
 impl State {
@@ -37,6 +43,14 @@ impl State {
         self.frames.front().map_or(self.seq, |frame| frame.from - 1)
     }
 
+    /// The latest changes are part of a snapshot.
+    pub(super) fn remember(&mut self, change: AuditEntry) {
+        if self.audit.len() >= AUDIT_KEPT {
+            self.audit.pop_front();
+        }
+        self.audit.push_back(change);
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             seq: self.seq,
@@ -46,7 +60,7 @@ impl State {
             providers: self.providers.values().cloned().collect(),
             alerts: self.alerts.iter().cloned().collect(),
             receipts: self.recent.iter().cloned().collect(),
-            audit: Vec::new(),
+            audit: self.audit.iter().cloned().collect(),
             checkpoint: self.checkpoint(self.seq),
         }
     }

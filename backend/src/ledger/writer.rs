@@ -22,6 +22,7 @@ mod admission;
 mod changes;
 mod group;
 mod line;
+mod notes;
 mod settling;
 mod sweep;
 
@@ -167,9 +168,10 @@ impl Writer {
             Command::Settle(draft, ending, reply) => {
                 self.settle(Owed { draft, ending, reply, receipt: None })
             }
-            Command::Change(change, note, reply) => self.change(&change, note, reply),
-            Command::State(change, reply) => self.change_state(change, reply),
-            Command::Resolve(resolve, reply) => self.resolve(&resolve, reply),
+            Command::Change(change, word, reply) => self.change(&change, word, reply),
+            Command::State(step, word, reply) => self.change_state(step, word, reply),
+            Command::Resolve(resolve, word, reply) => self.resolve(&resolve, &word, reply),
+            Command::Note(note, reply) => self.note(*note, reply),
             Command::Sweep => self.sweep(),
             Command::Done(run_id, request_id) => {
                 self.active.remove(&(run_id, request_id));
@@ -191,7 +193,7 @@ impl Writer {
     /// Writes what the group changed, commits, and lets the answers leave. What is to be told
     /// comes back.
     fn finish(&mut self) -> Result<Vec<Told>, StoreError> {
-        let is_change = !self.group.dirty.is_empty();
+        let is_change = !self.group.dirty.is_empty() || self.group.noted;
         for owner in &self.group.dirty {
             let sound = self.books.account(owner).is_none_or(|account| account.is_sound());
             assert!(sound, "the account of {owner} is unsound: {:?}", self.books.account(owner));
@@ -275,8 +277,9 @@ impl Writer {
             }
             Command::Hold(_, reply) => drop(reply.send(Err(HoldError::Outage(outage)))),
             Command::Change(_, _, reply) => drop(reply.send(Err(ChangeError::Outage(outage)))),
-            Command::State(_, reply) => drop(reply.send(Err(ChangeError::Outage(outage)))),
-            Command::Resolve(_, reply) => drop(reply.send(Err(ChangeError::Outage(outage)))),
+            Command::State(_, _, reply) => drop(reply.send(Err(ChangeError::Outage(outage)))),
+            Command::Resolve(_, _, reply) => drop(reply.send(Err(ChangeError::Outage(outage)))),
+            Command::Note(_, Some(reply)) => drop(reply.send(Err(ChangeError::Outage(outage)))),
             Command::Done(run_id, request_id) => {
                 self.active.remove(&(run_id, request_id));
             }
@@ -287,7 +290,7 @@ impl Writer {
                     drop(waiting.reply.send(Err(HoldError::Outage(outage))));
                 }
             }
-            Command::Read(_) | Command::Sweep => {}
+            Command::Read(_) | Command::Sweep | Command::Note(_, None) => {}
         }
     }
 

@@ -24,6 +24,7 @@ pub(super) struct Old {
     pub purses: Vec<PurseRow>,
     pub cards: Vec<(PriceId, PriceCard)>,
     pub audit: Vec<AuditEntry>,
+    pub names: Vec<(String, String)>,
     pub commits: u64,
     /// More groups were acknowledged than it has: what they were is not known.
     pub is_behind: bool,
@@ -55,6 +56,7 @@ impl Old {
             purses: Vec::new(),
             cards: Vec::new(),
             audit: Vec::new(),
+            names: Vec::new(),
             commits: 0,
             is_behind: false,
         };
@@ -79,6 +81,7 @@ impl Old {
         old.purses = snapshot.purses().unwrap_or_default();
         old.cards = snapshot.cards().unwrap_or_default();
         old.audit = snapshot.audit().unwrap_or_default();
+        old.names = snapshot.names().unwrap_or_default();
         old.commits = snapshot.commits().unwrap_or(0);
         old.is_behind = mark > old.commits;
         if let Some(fault) = faults.first() {
@@ -93,6 +96,7 @@ impl Old {
             old.runs.clear();
             old.purses.clear();
             old.audit.clear();
+            old.names.clear();
             return Ok(old);
         }
         if old.is_behind {

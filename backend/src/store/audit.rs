@@ -2,7 +2,7 @@
 //!
 //! A [`Snapshot`] is one read transaction over a read-only connection, so it may stand beside a
 //! backend that writes. Rows come as they lie there: an enum is a text, an amount a count, because
-//! a value that cannot be is what a checker looks for. Reads version 1 and 2 alike.
+//! a value that cannot be is what a checker looks for. Reads every version alike.
 
 use std::path::Path;
 
@@ -223,8 +223,11 @@ impl Snapshot {
 
     /// Who changed what, oldest first.
     pub fn audit(&self) -> Result<Vec<AuditEntry>, StoreError> {
-        let sql = "SELECT at_us, action, subject, before, after, note FROM audit ORDER BY id";
-        self.all(sql, |row| {
+        let who = if self.version < 3 { "'local'" } else { "who" };
+        let sql = format!(
+            "SELECT at_us, action, subject, before, after, note, {who} FROM audit ORDER BY id"
+        );
+        self.all(&sql, |row| {
             Ok(AuditEntry {
                 at_us: row.get(0)?,
                 action: row.get(1)?,
@@ -232,8 +235,17 @@ impl Snapshot {
                 before: row.get(3)?,
                 after: row.get(4)?,
                 note: row.get(5)?,
+                who: row.get(6)?,
             })
         })
+    }
+
+    /// What people call runs; earlier versions know no names.
+    pub fn names(&self) -> Result<Vec<(String, String)>, StoreError> {
+        if self.version < 3 {
+            return Ok(Vec::new());
+        }
+        self.all("SELECT run_id, name FROM names", |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn attempts(

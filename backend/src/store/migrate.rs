@@ -23,6 +23,9 @@ fn steps(db: &Connection, found: i64) -> Result<(), StoreError> {
         db.execute_batch(include_str!("schema/ledger_002.sql"))?;
         what_receipts_say(db)?;
     }
+    if found < 3 {
+        db.execute_batch(include_str!("schema/ledger_003.sql"))?;
+    }
     db.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(())
 }

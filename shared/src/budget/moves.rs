@@ -177,6 +177,30 @@ impl Books {
         (before != now).then(|| Crossing { owner: owner.clone(), level: now, limit })
     }
 
+    /// Every account that stands over a threshold, for those who begin to watch now.
+    pub fn standing(&self) -> Vec<Crossing> {
+        let runs = self
+            .runs
+            .values()
+            .map(|run| (Owner::Run(run.id.clone()), run.level, run.account.limit));
+        let agents = self.purses.iter().flat_map(|(run_id, agents)| {
+            agents.iter().map(|(agent, purse)| {
+                let owner = Owner::Agent(run_id.clone(), agent.clone());
+                (owner, purse.level, purse.account.limit)
+            })
+        });
+        let fleet = (Owner::Fleet, self.fleet.level, self.fleet.account.limit);
+        runs.chain(agents)
+            .chain([fleet])
+            .filter(|(_, level, _)| *level > Level::Ok)
+            .map(|(owner, level, limit)| Crossing {
+                owner,
+                level,
+                limit: limit.unwrap_or_default(),
+            })
+            .collect()
+    }
+
     /// A day begins, at a moment in the ledger's own time: accounts that count days count what
     /// comes from then on. Answers those that do.
     pub fn begin_day(&mut self, day: Timestamp, now: Timestamp) -> Vec<Owner> {

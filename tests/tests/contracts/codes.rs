@@ -98,9 +98,11 @@ fn source(file: &str) -> String {
 }
 
 /// Where codes are given.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 12] = [
     "backend/src/api.rs",
+    "backend/src/api/alerts.rs",
     "backend/src/api/budgets.rs",
+    "backend/src/api/change.rs",
     "backend/src/api/events.rs",
     "backend/src/api/gateway.rs",
     "backend/src/api/guard.rs",

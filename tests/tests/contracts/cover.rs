@@ -4,9 +4,11 @@
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
+use tollgate_shared::alert::Alert;
 use tollgate_shared::api::{
-    AccountView, BudgetList, BudgetView, ErrorBody, Health, MetricsView, ProviderList, ReceiptList,
-    RouteAnswer, RouterStats, RunList, SelectAnswer, StreamStats, UnknownList,
+    AccountView, AlertList, AuditList, BudgetList, BudgetView, ErrorBody, Health, MetricsView,
+    ProviderList, ReceiptList, RouteAnswer, RouterStats, RunList, SelectAnswer, StreamStats,
+    UnknownList,
 };
 use tollgate_shared::provider::ProviderView;
 use tollgate_shared::receipt::Receipt;
@@ -28,6 +30,9 @@ fn every_property_that_is_serialised_stands_in_its_contract() {
         ("account", of::<AccountView>()),
         ("unknowns", of::<UnknownList>()),
         ("runs", of::<RunList>()),
+        ("alert", of::<Alert>()),
+        ("alerts", of::<AlertList>()),
+        ("audit", of::<AuditList>()),
         ("metrics", of::<MetricsView>()),
         ("receipts", of::<ReceiptList>()),
         ("routing_receipt", of::<Receipt>()),

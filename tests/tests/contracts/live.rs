@@ -34,6 +34,9 @@ async fn what_is_answered_is_valid() -> anyhow::Result<()> {
     answers.valid("route_answer", 200, &routed)?;
     house.budget("tight", "0.000001").await?;
     answers.valid("error", 402, &house.route("tight", "gpt-4", "Hello!").await?)?;
+    let known = json!({"minutes": 30, "note": "it is meant to be"});
+    let snooze = house.gateway("/alerts/budget:tight/snooze");
+    answers.valid("alert", 200, &house.post(&snooze, &known).await?)?;
     let mut stream = chat("my-run", "gpt-4", "Hello again!");
     stream["payload"]["stream"] = json!(true);
     ensure!(house.post(&house.gateway("/route"), &stream).await?.status == 200);
@@ -54,6 +57,8 @@ async fn what_is_answered_is_valid() -> anyhow::Result<()> {
         ("runs", house.gateway("/runs")),
         ("account", house.gateway("/fleet/budget")),
         ("unknowns", house.gateway("/unknowns")),
+        ("audit", house.gateway("/audit")),
+        ("alerts", house.gateway("/alerts?state=all")),
         ("health", house.gateway("/health")),
         ("stream_stats", house.events("/stats")),
         ("health", house.events("/health")),
@@ -64,7 +69,9 @@ async fn what_is_answered_is_valid() -> anyhow::Result<()> {
         answers.valid("error", 404, &house.get(&url).await?)?;
     }
 
-    let mut wanted = vec!["hello", "snapshot", "provider", "budget", "refusal", "receipts", "tick"];
+    let mut wanted = vec![
+        "hello", "snapshot", "provider", "budget", "refusal", "receipts", "tick", "audit", "alert",
+    ];
     let frames = tokio::time::timeout(Duration::from_secs(20), async {
         while !wanted.is_empty() {
             let message = socket.next().await.context("the stream ended")??;
@@ -105,6 +112,8 @@ async fn what_is_sent_is_taken_or_refused_as_the_examples_say() -> anyhow::Resul
         ("budget_request", house.gateway("/budget")),
         ("fleet_request", house.gateway("/fleet/budget")),
         ("state_request", house.gateway("/runs/my-run/pause")),
+        ("ack_request", house.gateway("/alerts/budget:my-run/ack")),
+        ("snooze_request", house.gateway("/alerts/budget:my-run/snooze")),
         ("resolve_request", house.gateway("/unknowns/019ab1c2/resolve")),
     ] {
         for kind in ["invalid", "beyond"] {

@@ -3,10 +3,12 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tollgate_backend::upstream::dialect::Shape;
+use tollgate_shared::alert::Alert;
 use tollgate_shared::api::{
-    AccountView, BudgetList, BudgetRequest, BudgetView, ErrorBody, FleetRequest, Health,
-    MetricsView, ProviderList, ReceiptList, ResolveRequest, RouteAnswer, RouteRequest, RouterStats,
-    RunList, SelectAnswer, SelectRequest, StateRequest, StreamStats, UnknownList,
+    AccountView, AckRequest, AlertList, AuditList, BudgetList, BudgetRequest, BudgetView,
+    ErrorBody, FleetRequest, Health, MetricsView, ProviderList, ReceiptList, ResolveRequest,
+    RouteAnswer, RouteRequest, RouterStats, RunList, SelectAnswer, SelectRequest, SnoozeRequest,
+    StateRequest, StreamStats, UnknownList,
 };
 use tollgate_shared::body::Body;
 use tollgate_shared::circuit::CircuitState;
@@ -43,6 +45,10 @@ pub fn read(schema: &str, text: &str) -> Result<Option<String>, String> {
         "resolve_request" => {
             written(&ResolveRequest::from_body(body(text)?).map_err(|e| e.to_string())?)
         }
+        "ack_request" => written(&AckRequest::from_body(body(text)?).map_err(|e| e.to_string())?),
+        "snooze_request" => {
+            written(&SnoozeRequest::from_body(body(text)?).map_err(|e| e.to_string())?)
+        }
         "circuit_request" => circuit(text).map(|()| None),
         "routing_receipt" => receipt(text).map(Some),
         "receipts" => {
@@ -66,6 +72,9 @@ pub fn read(schema: &str, text: &str) -> Result<Option<String>, String> {
         "account" => through::<AccountView>(text),
         "unknowns" => through::<UnknownList>(text),
         "runs" => through::<RunList>(text),
+        "alert" => through::<Alert>(text),
+        "alerts" => through::<AlertList>(text),
+        "audit" => through::<AuditList>(text),
         "metrics" => through::<MetricsView>(text),
         "error" => through::<ErrorBody>(text),
         "health" => through::<Health>(text),

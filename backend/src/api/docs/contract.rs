@@ -89,6 +89,18 @@ pub(super) const STATE_REQUEST: Contract = Contract {
     text: include_str!("../../../../contracts/state_request.schema.json"),
 };
 
+/// Body of `POST /alerts/{id}/ack`.
+pub(super) const ACK_REQUEST: Contract = Contract {
+    name: "ack_request",
+    text: include_str!("../../../../contracts/ack_request.schema.json"),
+};
+
+/// Body of `POST /alerts/{id}/snooze`.
+pub(super) const SNOOZE_REQUEST: Contract = Contract {
+    name: "snooze_request",
+    text: include_str!("../../../../contracts/snooze_request.schema.json"),
+};
+
 /// Body of `POST /unknowns/{attempt_id}/resolve`.
 pub(super) const RESOLVE_REQUEST: Contract = Contract {
     name: "resolve_request",

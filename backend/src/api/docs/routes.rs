@@ -6,6 +6,7 @@ use tollgate_shared::api::Health;
 
 use super::contract::Contract;
 
+mod alerts;
 mod events;
 mod gateway;
 mod router;

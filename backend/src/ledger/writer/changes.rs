@@ -6,9 +6,10 @@ use tollgate_shared::budget::{
 };
 use tollgate_shared::id::RunId;
 
+use super::notes::facts_of;
 use super::{Place, Writer};
-use crate::ledger::{Change, ChangeError, HoldError, StateStep};
-use crate::store::{AuditRow, StoreError};
+use crate::ledger::{Change, ChangeError, HoldError, Recorded, StateStep, Word};
+use crate::store::StoreError;
 
 type ChangeReply = oneshot::Sender<Result<Change, ChangeError>>;
 
@@ -17,7 +18,7 @@ impl Writer {
     pub(super) fn change(
         &mut self,
         change: &BudgetChange,
-        note: Option<String>,
+        word: Word,
         reply: ChangeReply,
     ) -> Result<(), StoreError> {
         if let Some(error) = self.twin_of(change) {
@@ -29,17 +30,19 @@ impl Writer {
             true => self.spent_by(change, day)?,
             false => Account::default(),
         };
-        let before = self.books.account(&change.owner).and_then(|account| account.limit);
+        let before = facts_of(&self.books, &change.owner);
         match self.books.set_budget(change, spent, (day, self.now)) {
             Err(error) => self.refuse_change(error, reply),
             Ok(changed) => {
-                self.store.insert_audit(&AuditRow {
-                    at: self.now,
-                    action: "budget",
-                    subject: &subject(&change.owner),
-                    before: before.map(|limit| limit.to_string()),
-                    after: change.limit.map(|limit| limit.to_string()),
-                    note: note.as_deref(),
+                self.rename(&change.owner, word.name)?;
+                self.claim(word.key.as_ref())?;
+                self.record(Recorded {
+                    who: word.who,
+                    what: "budget",
+                    subject: subject(&change.owner),
+                    note: word.note,
+                    before,
+                    after: facts_of(&self.books, &change.owner),
                 })?;
                 self.group.dirty.extend(changed.touched.iter().cloned());
                 self.wakes_all = true;
@@ -54,29 +57,37 @@ impl Writer {
     pub(super) fn change_state(
         &mut self,
         step: StateStep,
+        word: Word,
         reply: ChangeReply,
     ) -> Result<(), StoreError> {
         let StateStep { run_id, change, note, if_version } = step;
-        let before = self.books.run(&run_id).map(|run| run.state).unwrap_or_default();
+        let owner = Owner::Run(run_id.clone());
+        let before = facts_of(&self.books, &owner);
         if let Err(error) = self.books.change_state(&run_id, (change, note.is_some()), if_version) {
             self.refuse_change(error, reply);
             return Ok(());
         }
-        let after = self.books.run(&run_id).map(|run| run.state).unwrap_or_default();
-        self.store.insert_audit(&AuditRow {
-            at: self.now,
-            action: change.verb(),
-            subject: run_id.as_str(),
-            before: Some(format!("{before:?}").to_lowercase()),
-            after: Some(format!("{after:?}").to_lowercase()),
-            note: note.as_deref(),
-        })?;
-        self.group.dirty.insert(Owner::Run(run_id.clone()));
+        self.claim(word.key.as_ref())?;
+        let after = facts_of(&self.books, &owner);
+        let (who, what, subject) = (word.who, change.verb(), run_id.to_string());
+        self.record(Recorded { who, what, subject, note, before, after })?;
+        self.group.dirty.insert(owner.clone());
         self.wakes_all = true;
         if change == StateChange::Close {
             self.send_home(&run_id)?;
         }
-        self.answer_change(Owner::Run(run_id), reply);
+        self.answer_change(owner, reply);
+        Ok(())
+    }
+
+    /// Gives a run the name that people call it by; an empty one takes it away.
+    fn rename(&mut self, owner: &Owner, name: Option<String>) -> Result<(), StoreError> {
+        let (Owner::Run(run_id), Some(name)) = (owner, name) else { return Ok(()) };
+        let name = Some(name).filter(|name| !name.trim().is_empty());
+        self.store.save_name(run_id, name.as_deref())?;
+        if let Some(run) = self.books.run_mut(run_id) {
+            run.name = name;
+        }
         Ok(())
     }
 

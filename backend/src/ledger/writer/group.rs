@@ -20,6 +20,8 @@ pub(super) struct Group {
     pub dirty: HashSet<Owner>,
     /// Accounts on which money came free.
     pub freed: HashSet<Owner>,
+    /// Whether something beside the money was written.
+    pub noted: bool,
     pub told: Vec<Told>,
     pub answers: Vec<Answer>,
     /// Settlements in the group: money in flight is never refused, so they outlive its failure.

@@ -8,8 +8,8 @@ use tollgate_shared::receipt::{Receipt, Status};
 use tollgate_shared::usage::{CostIs, UsageSource};
 
 use super::{Owed, Writer};
-use crate::ledger::{ChangeError, Ending, Resolve, Told};
-use crate::store::{Lost, StoreError};
+use crate::ledger::{ChangeError, Ending, Recorded, Resolve, Told, Word};
+use crate::store::{Facts, Lost, StoreError};
 
 impl Writer {
     /// Ends an attempt. The settlement is kept until the group is on disk.
@@ -99,6 +99,7 @@ impl Writer {
     pub(super) fn resolve(
         &mut self,
         resolve: &Resolve,
+        word: &Word,
         reply: oneshot::Sender<Result<Receipt, ChangeError>>,
     ) -> Result<(), StoreError> {
         let Some(lost) = self.store.lost(&resolve.attempt_id)? else {
@@ -107,19 +108,24 @@ impl Writer {
             return Ok(());
         };
         let run_id = lost.receipt.run_id.clone();
-        let before = lost.receipt.held_usd.to_string();
+        let held = lost.receipt.held_usd.to_string();
         let Some(receipt) = self.correct(lost, resolve)? else {
             let error = ChangeError::TooLarge(resolve.cost);
             self.group.answers.push(Box::new(move |_| drop(reply.send(Err(error)))));
             return Ok(());
         };
-        self.store.insert_audit(&crate::store::AuditRow {
-            at: self.now,
-            action: "resolve",
-            subject: run_id.as_str(),
-            before: Some(before),
-            after: Some(resolve.cost.to_string()),
-            note: Some(&resolve.evidence),
+        self.claim(word.key.as_ref())?;
+        let fact = |name: &str, value: String| (name.to_owned(), value);
+        self.record(Recorded {
+            who: word.who.clone(),
+            what: "resolve",
+            subject: run_id.to_string(),
+            note: Some(resolve.evidence.clone()),
+            before: Facts::from([fact("cost_usd", held)]),
+            after: Facts::from([
+                fact("cost_usd", resolve.cost.to_string()),
+                fact("attempt_id", resolve.attempt_id.to_string()),
+            ]),
         })?;
         self.group.answers.push(Box::new(move |done| {
             drop(reply.send(done.map(|_| receipt).map_err(ChangeError::Outage)));

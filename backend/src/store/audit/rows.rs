@@ -127,6 +127,7 @@ pub struct AuditEntry {
     pub(super) before: Option<String>,
     pub(super) after: Option<String>,
     pub(super) note: Option<String>,
+    pub(super) who: String,
 }
 
 impl AuditEntry {
@@ -134,6 +135,7 @@ impl AuditEntry {
     pub fn as_row(&self) -> AuditRow<'_> {
         AuditRow {
             at: Timestamp::from_micros(self.at_us),
+            who: &self.who,
             action: &self.action,
             subject: &self.subject,
             before: self.before.clone(),

@@ -7,7 +7,7 @@ use tollgate_shared::api::{
 
 use super::{
     Answer, HEALTH, IF_MATCH, JSON, Kind, LOST, MISSING, Method, NO_JSON, Route, STALE, SUBSCRIBE,
-    Service, TOO_LARGE, TWICE, UNKNOWN, WRONG, answer, header, query, runs,
+    Service, TOO_LARGE, TWICE, UNKNOWN, WRONG, alerts, answer, header, query, runs,
 };
 use crate::api::docs::contract::{BUDGET_REQUEST, ROUTING_REQUEST};
 
@@ -176,6 +176,10 @@ pub(in crate::api::docs) const GATEWAY: Service = Service {
             )],
             errors: &[NO_LEDGER],
         },
+        alerts::AUDIT,
+        alerts::ALERTS,
+        alerts::ACK,
+        alerts::SNOOZE,
         runs::PAUSE,
         runs::RESUME,
         runs::CLOSE,

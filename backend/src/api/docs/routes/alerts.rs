@@ -1,0 +1,68 @@
+//! The routes of what wants attention, and of what people changed.
+
+use schemars::SchemaGenerator;
+use tollgate_shared::alert::Alert;
+use tollgate_shared::api::{AlertList, AuditList};
+
+use super::gateway::{NO_LEDGER, NO_ROOM};
+use super::{
+    Answer, JSON, Kind, LOST, MISSING, Method, NO_JSON, Route, TOO_LARGE, TWICE, UNKNOWN, WRONG,
+    answer, query,
+};
+use crate::api::docs::contract::{ACK_REQUEST, SNOOZE_REQUEST};
+
+/// `GET /audit`.
+pub(super) const AUDIT: Route = Route {
+    method: Method::Get,
+    path: "/audit",
+    summary: "Who changed what, when and why, newest first.",
+    parameters: &[
+        query("limit", Kind::Count, "At most so many: 100, unless said, and never over 1,000."),
+        query("before", Kind::Count, "Only those with a smaller `id`."),
+    ],
+    body: None,
+    answers: &[answer(200, "The changes.", &[(JSON, SchemaGenerator::subschema_for::<AuditList>)])],
+    errors: &[LOST, NO_LEDGER],
+};
+
+/// `GET /alerts`.
+pub(super) const ALERTS: Route = Route {
+    method: Method::Get,
+    path: "/alerts",
+    summary: "What wants attention, worst first; the latest that no longer do, where asked for.",
+    parameters: &[query(
+        "state",
+        Kind::OneOf(&["holding", "open", "acked", "snoozed", "resolved", "all"]),
+        "Which: those that hold, unless said.",
+    )],
+    body: None,
+    answers: &[answer(200, "The alerts.", &[(JSON, SchemaGenerator::subschema_for::<AlertList>)])],
+    errors: &[WRONG],
+};
+
+/// `POST /alerts/{id}/ack`.
+pub(super) const ACK: Route = Route {
+    method: Method::Post,
+    path: "/alerts/{id}/ack",
+    summary: "Says that somebody knows; it counts until the condition ends or gets worse.",
+    parameters: &[],
+    body: Some(ACK_REQUEST),
+    answers: &SPOKEN,
+    errors: &[NO_JSON, TWICE, NO_ALERT, TOO_LARGE, WRONG, UNKNOWN, NO_LEDGER, NO_ROOM],
+};
+
+/// `POST /alerts/{id}/snooze`.
+pub(super) const SNOOZE: Route = Route {
+    method: Method::Post,
+    path: "/alerts/{id}/snooze",
+    summary: "The same for so many minutes; then it is open again by itself.",
+    parameters: &[],
+    body: Some(SNOOZE_REQUEST),
+    answers: &SPOKEN,
+    errors: &[NO_JSON, TWICE, NO_ALERT, TOO_LARGE, WRONG, MISSING, UNKNOWN, NO_LEDGER, NO_ROOM],
+};
+
+const SPOKEN: [Answer; 1] =
+    [answer(200, "The alert as it is now.", &[(JSON, SchemaGenerator::subschema_for::<Alert>)])];
+
+const NO_ALERT: (u16, &str) = (404, "unknown_alert");

@@ -1,0 +1,94 @@
+//! Which conditions of accounts hold, from what the ledger tells.
+//!
+//! A level is told when it is crossed. What is not told there is seen here: a run that is over wants
+//! nobody's attention, and one that has gone past a soft limit wants it until it is back below.
+
+use std::collections::HashSet;
+
+use tollgate_shared::alert::{self, Alert};
+use tollgate_shared::budget::{Crossing, Mode, Owner, Run, RunState};
+use tollgate_shared::id::RunId;
+use tollgate_shared::money::Usd;
+use tollgate_shared::time::Timestamp;
+
+use crate::hub::Hub;
+
+/// What is remembered of runs, to see what changed.
+#[derive(Debug)]
+pub(super) struct Alarms {
+    hub: Hub,
+    closed: HashSet<RunId>,
+    past_limit: HashSet<RunId>,
+}
+
+impl Alarms {
+    pub(super) fn new(hub: Hub) -> Self {
+        Self { hub, closed: HashSet::new(), past_limit: HashSet::new() }
+    }
+
+    /// Raises what holds at start; whatever was remembered and is not raised again has ended.
+    pub(super) fn begin<'a>(
+        &mut self,
+        runs: impl Iterator<Item = &'a Box<Run>> + Clone,
+        standing: &[Crossing],
+    ) {
+        for run in runs.clone() {
+            if run.state == RunState::Closed {
+                self.closed.insert(run.id.clone());
+            } else if let Some(past) = past_limit(run) {
+                self.raise(alert::of_soft(&run.id, past, run.last_at));
+            }
+        }
+        let at = runs.map(|run| run.last_at).max().unwrap_or_default();
+        for crossing in standing {
+            self.crossed(crossing, at);
+        }
+        self.hub.end_restore();
+    }
+
+    /// An account crossed a threshold.
+    pub(super) fn crossed(&self, crossing: &Crossing, at: Timestamp) {
+        let Crossing { owner, level, limit } = crossing;
+        let is_over = match owner {
+            Owner::Run(run_id) | Owner::Agent(run_id, _) => self.closed.contains(run_id),
+            Owner::Fleet => false,
+        };
+        match alert::of_level(owner, *level, *limit, at).filter(|_| !is_over) {
+            Some(alert) => self.hub.alert(alert),
+            None => self.hub.resolve(&alert::account_id(owner)),
+        }
+    }
+
+    /// A condition that the ledger found.
+    pub(super) fn raise(&mut self, alert: Alert) {
+        if alert.rule == alert::SOFT
+            && let Ok(run_id) = alert.subject.parse()
+        {
+            self.past_limit.insert(run_id);
+        }
+        self.hub.alert(alert);
+    }
+
+    /// A run's page as it is now.
+    pub(super) fn run(&mut self, run: &Run) {
+        if self.past_limit.contains(&run.id) && past_limit(run).is_none() {
+            self.past_limit.remove(&run.id);
+            self.hub.resolve(&alert::soft_id(&run.id));
+        }
+        if run.state == RunState::Closed {
+            if self.closed.insert(run.id.clone()) {
+                self.hub.resolve(&alert::budget_id(&run.id));
+            }
+        } else if self.closed.remove(&run.id) {
+            let limit = run.account.limit.unwrap_or_default();
+            let owner = Owner::Run(run.id.clone());
+            self.crossed(&Crossing { owner, level: run.level, limit }, run.last_at);
+        }
+    }
+}
+
+/// How far a run in mode `soft` is past its limit.
+fn past_limit(run: &Run) -> Option<Usd> {
+    let available = run.account.available().filter(|_| run.mode == Mode::Soft)?;
+    (available.is_negative() && run.state != RunState::Closed).then(|| Usd::ZERO - available)
+}

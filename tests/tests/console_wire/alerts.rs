@@ -1,0 +1,141 @@
+//! Alerts that people answer: durable, back by themselves, ended with their condition.
+
+use super::*;
+
+/// A run at three quarters of its limit.
+async fn a_run_in_caution(house: &House) -> anyhow::Result<()> {
+    let provider = simulator(Dialect::Openai).await?;
+    house.register("p", "gpt-4", &provider).await?;
+    house.budget("r", "5").await?;
+    ensure!(house.route("r", "gpt-4", "Hello!").await?.status == 200);
+    let spent = house.budget_of("r").await?.spent_usd;
+    house.budget("r", &(spent + spent.half().half()).to_string()).await?;
+    Ok(())
+}
+
+async fn alert(house: &House) -> anyhow::Result<Option<Alert>> {
+    Ok(alerts_in(house, "holding").await?.into_iter().find(|alert| alert.id == "budget:r"))
+}
+
+async fn wait_for(house: &House, state: Option<AlertState>) -> anyhow::Result<()> {
+    ask_until(state, async || Ok(alert(house).await?.map(|alert| alert.state))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_about_an_alert_holds_across_a_restart() -> anyhow::Result<()> {
+    let mut house = House::open().await?;
+    a_run_in_caution(&house).await?;
+    wait_for(&house, Some(AlertState::Open)).await?;
+    let ack = house.gateway("/alerts/budget:r/ack");
+    let ann = [("x-tollgate-operator", "ann")];
+    let said = send(&house, ("POST", ack), &ann, &json!({"note": "on it"})).await?;
+    let said: Alert = said.read()?;
+    assert_eq!((said.state, said.acked_by.as_deref()), (AlertState::Acked, Some("ann")));
+    for _ in 0..2 {
+        assert_eq!(alert(&house).await?, Some(said.clone()));
+        house.restart().await?;
+    }
+    // Its condition ends: nobody has to say so.
+    house.budget("r", "5").await?;
+    wait_for(&house, None).await?;
+    for _ in 0..2 {
+        let ended = alerts_in(&house, "resolved").await?;
+        assert_eq!(ended.len(), 1);
+        assert_eq!((ended[0].state, ended[0].since), (AlertState::Resolved, said.since));
+        ensure!(ended[0].resolved_at > ended[0].acked_at, "{:?}", ended[0]);
+        house.restart().await?;
+    }
+    let told: Vec<String> =
+        audit(&house).await?.changes.into_iter().map(|change| change.what).collect();
+    ensure!(told.contains(&"ack".to_owned()), "{told:?}");
+    let gone = house.post(&house.gateway("/alerts/budget:r/ack"), &json!({})).await?;
+    assert_eq!((gone.status, gone.code().as_str()), (404, "unknown_alert"));
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snoozed_alert_returns_by_itself() -> anyhow::Result<()> {
+    let mut house = House::open().await?;
+    a_run_in_caution(&house).await?;
+    wait_for(&house, Some(AlertState::Open)).await?;
+    let url = house.gateway("/alerts/budget:r/snooze");
+    let said: Alert = house.post(&url, &json!({"minutes": 30})).await?.read()?;
+    let until = said.snoozed_until.context("no end")?;
+    assert_eq!(until.millis_since(said.acked_at.context("no beginning")?) / 60_000, 30);
+    assert_eq!(alerts_in(&house, "snoozed").await?, [said.clone()]);
+    let open: AlertList = house.get(&house.gateway("/alerts")).await?.read()?;
+    assert_eq!(open.unacked, 0);
+    // As if the half hour had passed meanwhile.
+    let ledger = rusqlite::Connection::open(house.path("gateway/ledger.db"))?;
+    let past = Alert { snoozed_until: said.acked_at, ..said };
+    let text = serde_json::to_string(&past)?;
+    ledger.execute("UPDATE alerts SET alert = ? WHERE id = 'budget:r'", [text])?;
+    drop(ledger);
+    house.restart().await?;
+    wait_for(&house, Some(AlertState::Open)).await?;
+    let back = alert(&house).await?.context("it is gone")?;
+    assert_eq!((back.acked_by, back.snoozed_until, back.since), (None, None, past.since));
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_run_wants_nobodys_attention() -> anyhow::Result<()> {
+    let mut house = House::open().await?;
+    a_run_in_caution(&house).await?;
+    wait_for(&house, Some(AlertState::Open)).await?;
+    house.post(&house.gateway("/runs/r/close"), &json!({})).await?;
+    wait_for(&house, None).await?;
+    house.restart().await?;
+    assert_eq!(alert(&house).await?, None);
+    house.post(&house.gateway("/runs/r/resume"), &json!({"note": "not over yet"})).await?;
+    wait_for(&house, Some(AlertState::Open)).await?;
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soft_limit_is_over_when_the_run_is_below_it_again() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let provider = simulator(Dialect::Openai).await?;
+    house.register("p", "gpt-4", &provider).await?;
+    let soft = json!({"run_id": "r", "budget_usd": "0.000001", "mode": "soft"});
+    house.post(&house.gateway("/budget"), &soft).await?;
+    ensure!(house.route("r", "gpt-4", "Hello!").await?.status == 200);
+    let holds = async || {
+        let alerts = alerts_in(&house, "holding").await?;
+        Ok(alerts.iter().any(|alert| alert.id == "soft:r"))
+    };
+    ask_until(true, holds).await?;
+    house.budget("r", "5").await?;
+    ask_until(false, holds).await?;
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_of_every_account_are_found_again_after_a_restart() -> anyhow::Result<()> {
+    let mut house = House::open().await?;
+    a_run_in_caution(&house).await?;
+    let spent = house.budget_of("r").await?.spent_usd;
+    let fleet = json!({"budget_usd": (spent + spent.half().half()).to_string()});
+    house.post(&house.gateway("/fleet/budget"), &fleet).await?;
+    let of_agent = json!({"run_id": "r", "agent": "tester", "budget_usd": spent.to_string()});
+    house.post(&house.gateway("/budget"), &of_agent).await?;
+    let circuit = house.router("/providers/p/circuit");
+    house.post(&circuit, &json!({"state": "open"})).await?;
+    let ids = |alerts: Vec<Alert>| {
+        let mut ids: Vec<String> = alerts.into_iter().map(|alert| alert.id).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let wanted = ["budget:*", "budget:r", "budget:r/tester", "circuit:p"];
+    ask_until(wanted.map(str::to_owned).to_vec(), async || {
+        Ok(ids(alerts_in(&house, "holding").await?))
+    })
+    .await?;
+    let slash = house.gateway("/alerts/budget:r%2Ftester/ack");
+    assert_eq!(house.post(&slash, &json!({})).await?.status, 200);
+    house.restart().await?;
+    // Circuits start closed.
+    assert_eq!(ids(alerts_in(&house, "holding").await?), wanted[..3]);
+    assert_eq!(ids(alerts_in(&house, "acked").await?), ["budget:r/tester"]);
+    house.leave().await
+}

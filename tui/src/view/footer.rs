@@ -37,13 +37,28 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
         if screen == Screen::Alerts && open > 0 {
             left.push(seg(rank, format!("●{open}"), theme.tone(Tone::Critical)));
         }
-        left.push(seg(rank, if class == Class::Small { " " } else { "  " }, theme.dim()));
+        if screen != Screen::Reports {
+            left.push(seg(rank, if class == Class::Small { " " } else { "  " }, theme.dim()));
+        }
     }
     let mut right = Vec::new();
     for (action, word, rank) in HINTS {
         if action.refusal(model).is_none() {
-            right.push(seg(*rank, format!(" {}", model.settings.keys.first(*action)), theme.key()));
-            right.push(seg(*rank, format!(" {word} "), theme.dim()));
+            let small = class == Class::Small;
+            let gap = match (right.is_empty(), small) {
+                (true, _) => "",
+                (false, true) => " ",
+                (false, false) => "  ",
+            };
+            // Where there is little room the tabs matter more than the key that everybody knows.
+            let (word, rank) = match (*action, small) {
+                (Action::Palette, true) => ("cmd", *rank),
+                (Action::Quit, true) => (*word, 39),
+                _ => (*word, *rank),
+            };
+            let key = model.settings.keys.first(*action);
+            right.push(seg(rank, format!("{gap}{key}"), theme.key()));
+            right.push(seg(rank, format!(" {word}"), theme.dim()));
         }
     }
     canvas.row(inside, left, right);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tollgate_shared::alert::{Alert, AlertState, Severity};
+use tollgate_shared::alert::{Alert, AlertState, RESOLVED_MAX, Severity};
 use tollgate_shared::api::{AuditEntry, RunView};
 use tollgate_shared::budget::RunState;
 use tollgate_shared::event::{BudgetEvent, Checkpoint, Second, Snapshot};
@@ -28,6 +28,8 @@ pub struct Day {
     pub providers: BTreeMap<ProviderName, ProviderView>,
     /// Alerts that hold, by identity.
     pub alerts: BTreeMap<String, Alert>,
+    /// Alerts that ended, oldest first; at most [`RESOLVED_MAX`].
+    pub resolved: VecDeque<Alert>,
     /// Seconds and spans.
     pub history: History,
     /// Receipts and refusals.
@@ -78,6 +80,7 @@ impl Day {
             runs: BTreeMap::new(),
             providers: BTreeMap::new(),
             alerts: BTreeMap::new(),
+            resolved: VecDeque::new(),
             history: History::default(),
             tail: Tail::default(),
             pulse: Pulse::default(),
@@ -169,12 +172,30 @@ impl Day {
         };
     }
 
-    /// An alert changed; one that was resolved is forgotten.
+    /// An alert changed; one that was resolved is remembered among those.
     pub fn set_alert(&mut self, alert: Alert) {
         match alert.state {
-            AlertState::Resolved => self.alerts.remove(&alert.id),
-            AlertState::Open | AlertState::Acked => self.alerts.insert(alert.id.clone(), alert),
-        };
+            AlertState::Resolved => {
+                self.alerts.remove(&alert.id);
+                self.end(alert);
+            }
+            AlertState::Open | AlertState::Acked => {
+                self.alerts.insert(alert.id.clone(), alert);
+            }
+        }
+    }
+
+    /// An alert has ended, now or long ago; told twice it is kept once, in the order of the ends.
+    pub fn end(&mut self, alert: Alert) {
+        let is_same = |known: &Alert| known.id == alert.id && known.since == alert.since;
+        if self.resolved.iter().any(is_same) {
+            return;
+        }
+        let after = self.resolved.partition_point(|known| known.resolved_at <= alert.resolved_at);
+        self.resolved.insert(after, alert);
+        if self.resolved.len() > RESOLVED_MAX {
+            self.resolved.pop_front();
+        }
     }
 
     /// How many alerts of a severity hold.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | budgets | frozen, blocked, then by runway; those that will not run out by share |
 //! | providers | open, half-open, slower than promised, the rest |
-//! | alerts | not yet known, then by severity, youngest first |
+//! | alerts | not yet known, then by severity, youngest first; then what ended |
 //! | receipts | newest first, always |
 
 use std::cmp::Reverse;
@@ -21,8 +21,8 @@ use tollgate_shared::money::{Percent, Usd};
 use tollgate_shared::provider::ProviderView;
 
 use super::history::QUARTER_S;
-use super::{reports, routing};
 use super::{Day, History, Key, Model, PaneId, Row, RunEntry};
+use super::{reports, routing};
 
 /// One line of WHO.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,15 +40,13 @@ pub struct WhoLine {
 /// The identities of a pane's rows, in order.
 pub fn keys(model: &Model, pane: PaneId) -> Vec<Key> {
     match pane {
-        PaneId::Budgets => {
-            super::tree::lines(model).iter().map(super::tree::Line::key).collect()
-        }
+        PaneId::Budgets => super::tree::lines(model).iter().map(super::tree::Line::key).collect(),
         PaneId::Providers => {
             providers(model).into_iter().map(|view| Key::Provider(view.name.clone())).collect()
         }
         PaneId::Receipts => receipts(model).map(|row| Key::Row(row.serial)).collect(),
         PaneId::Alerts => {
-            alerts(model.day()).into_iter().map(|alert| Key::Alert(alert.id.clone())).collect()
+            alert_lines(model).into_iter().map(|alert| Key::Alert(alert.id.clone())).collect()
         }
         PaneId::Who => who(model).into_iter().map(|line| Key::Name(line.name)).collect(),
         PaneId::Objectives | PaneId::Experiments | PaneId::Fallbacks => routing::keys(model, pane),
@@ -63,7 +61,7 @@ pub fn cursor(model: &Model, pane: PaneId) -> Option<Key> {
     let exists = selected.is_some_and(|key| match key {
         Key::Run(run) | Key::Agent(run, _) => day.runs.contains_key(run),
         Key::Provider(name) => day.providers.contains_key(name),
-        Key::Alert(id) => day.alerts.contains_key(id),
+        Key::Alert(id) => alert(model, id).is_some(),
         Key::Row(serial) => day.tail.row(*serial).is_some(),
         Key::Name(_) => true,
     });
@@ -120,9 +118,7 @@ pub fn alert_at_cursor(model: &Model) -> Option<&Alert> {
         Some(Key::Alert(id)) => day.alerts.get(&id),
         _ => None,
     };
-    found.or_else(|| {
-        alerts(day).into_iter().find(|alert| alert.state == AlertState::Open)
-    })
+    found.or_else(|| alerts(day).into_iter().find(|alert| alert.state == AlertState::Open))
 }
 
 /// Runs in the order of the budgets pane.
@@ -190,6 +186,32 @@ pub fn alerts(day: &Day) -> Vec<&Alert> {
         (alert.state != AlertState::Open, Reverse(alert.severity), Reverse(alert.since))
     });
     rows
+}
+
+/// What the alerts pane lists: what holds, then, where asked for, what ended; each identity once.
+pub fn alert_lines(model: &Model) -> Vec<&Alert> {
+    let day = model.day();
+    let mut rows = alerts(day);
+    if model.resolved {
+        for alert in resolved(day) {
+            if rows.iter().all(|known| known.id != alert.id) {
+                rows.push(alert);
+            }
+        }
+    }
+    rows
+}
+
+/// Alerts that ended, newest first.
+pub fn resolved(day: &Day) -> impl Iterator<Item = &Alert> {
+    day.resolved.iter().rev()
+}
+
+/// The alert of an identity: as it holds, else as it ended where those are shown.
+pub fn alert<'a>(model: &'a Model, id: &str) -> Option<&'a Alert> {
+    let day = model.day();
+    let ended = || resolved(day).find(|alert| model.resolved && alert.id == id);
+    day.alerts.get(id).or_else(ended)
 }
 
 /// Receipts and refusals that the filter lets through, newest first.

@@ -14,9 +14,9 @@ use tollgate_shared::money::Usd;
 
 use super::canvas::{Canvas, Piece, seg};
 use super::frame::{self, Frame};
-use super::{proof, status};
+use super::{alerts, proof, status};
 use crate::format;
-use crate::model::{Day, Detail, Key, Model};
+use crate::model::{Day, Detail, Key, Model, rows};
 use crate::theme::{Theme, Tone};
 
 /// Draws the detail over the screen.
@@ -29,10 +29,12 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, detail: &Detail, area
             Some(row) => ("RECEIPT", row.request.to_string(), proof::full(&page, model, row)),
             None => ("RECEIPT", "gone".into(), vec![page.note("it has fallen off the tail")]),
         },
-        Key::Run(run) | Key::Agent(run, _) => ("RUN", run.to_string(), self::run(&page, day, run.as_str())),
+        Key::Run(run) | Key::Agent(run, _) => {
+            ("RUN", run.to_string(), self::run(&page, day, run.as_str()))
+        }
         Key::Name(name) => ("RUN", name.to_string(), self::run(&page, day, name)),
         Key::Provider(name) => ("PROVIDER", name.to_string(), provider(&page, day, name.as_str())),
-        Key::Alert(id) => ("ALERT", id.clone(), alert(&page, day, id)),
+        Key::Alert(id) => ("ALERT", id.clone(), alert(&page, model, id)),
     };
     let height = u16::try_from(lines.len() + 4).unwrap_or(u16::MAX);
     let rect = super::dialog::middle(area, 84, height);
@@ -100,6 +102,11 @@ impl Page<'_> {
         self.digits(&amount.rounded(decimals))
     }
 
+    /// Words from outside; while money is hidden, what stands after a dollar sign is dots.
+    pub fn words(&self, text: &str) -> String {
+        if self.hide_money { without_amounts(text) } else { text.to_owned() }
+    }
+
     /// Digits that tell an amount, or dots.
     pub fn digits(&self, digits: &str) -> String {
         if self.hide_money { "•••".into() } else { digits.to_owned() }
@@ -109,6 +116,19 @@ impl Page<'_> {
     pub fn usd(&self, amount: Usd) -> String {
         format!("${}", self.money(amount, 6))
     }
+}
+
+/// A text with every amount of dollars in it made dots.
+pub(super) fn without_amounts(text: &str) -> String {
+    let mut parts = text.split('$');
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part
+            .trim_start_matches(|letter: char| letter.is_ascii_digit() || ",.".contains(letter));
+        shown.push_str("$•••");
+        shown.push_str(rest);
+    }
+    shown
 }
 
 /// A run's money as the ledger enforces it, and its newest receipts.
@@ -194,23 +214,10 @@ fn provider(page: &Page<'_>, day: &Day, name: &str) -> Vec<Line> {
     lines
 }
 
-/// What happened, what comes next, since when.
-fn alert(page: &Page<'_>, day: &Day, id: &str) -> Vec<Line> {
-    let Some(alert) = day.alerts.get(id) else {
-        return vec![page.note("it no longer holds")];
-    };
-    let (mark, word, tone) = status::severity(alert.severity);
-    let age = format::age(format::seconds_since(day.now, alert.since));
-    let mut lines = vec![
-        page.toned("severity", format!("{mark} {word}"), Some(tone)),
-        page.fact("subject", alert.subject.clone()),
-        page.fact("what", alert.what.clone()),
-        page.fact("then", alert.then.clone()),
-        page.fact("rule", alert.rule.clone()),
-        page.fact("since", format!("{} ({age})", alert.since)),
-    ];
-    if let Some(by) = &alert.acked_by {
-        lines.push(page.fact("known to", by.clone()));
+/// An alert whole.
+fn alert(page: &Page<'_>, model: &Model, id: &str) -> Vec<Line> {
+    match rows::alert(model, id) {
+        Some(alert) => alerts::whole(page, model, alert),
+        None => vec![page.note("it no longer holds")],
     }
-    lines
 }

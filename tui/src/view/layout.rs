@@ -160,7 +160,9 @@ pub fn first_row(class: Class, id: PaneId, rect: Rect) -> u16 {
 /// Whether a pane names its columns; receipts are the first to give that up.
 pub fn has_header(class: Class, id: PaneId, rect: Rect) -> bool {
     match id {
-        PaneId::Who | PaneId::Alerts => false,
+        PaneId::Who => false,
+        // Beside the receipts it is a line for each; with room it is a table.
+        PaneId::Alerts => rect.width >= 76 && rect.height > 4,
         PaneId::Receipts => class != Class::Small && rect.height > 7,
         _ => rect.height > 4,
     }

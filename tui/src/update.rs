@@ -13,7 +13,7 @@
 
 use crate::action::Action;
 use crate::message::{Chord, Effect, Message};
-use crate::model::{Model, Settings};
+use crate::model::{Link, Model, Settings};
 
 mod browse;
 mod deeds;
@@ -100,8 +100,12 @@ pub fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Suspend => vec![Effect::Suspend],
         Action::Redraw => vec![Effect::Redraw],
         Action::Reconnect => {
-            model.frozen = None;
+            let was_past = model.frozen.take().is_some();
             model.as_of = None;
+            // Coming back to the present needs no new connection where there is one.
+            if was_past && model.link == Link::Up {
+                return Vec::new();
+            }
             vec![Effect::Reconnect]
         }
         Action::Help

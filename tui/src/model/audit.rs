@@ -37,7 +37,7 @@ pub struct Audit {
     receipts: u64,
     by_run: BTreeMap<RunId, Usd>,
     uncertain: Usd,
-    ledger: Option<Usd>,
+    compared: Option<(Usd, Usd)>,
     verdict: Verdict,
 }
 
@@ -49,7 +49,10 @@ impl Audit {
             receipts: base.receipts,
             by_run: base.by_run.clone(),
             uncertain: base.uncertain_usd,
-            ledger: Some(base.posted_usd + base.unknown_usd),
+            compared: Some((
+                base.posted_usd + base.unknown_usd,
+                base.posted_usd + base.unknown_usd,
+            )),
             verdict: Verdict::Equal,
         };
     }
@@ -70,7 +73,7 @@ impl Audit {
     pub fn check(&mut self, ledger: &Checkpoint) {
         self.uncertain = ledger.uncertain_usd;
         let theirs = ledger.posted_usd + ledger.unknown_usd;
-        self.ledger = Some(theirs);
+        self.compared = Some((self.total, theirs));
         self.verdict = if theirs == self.total {
             Verdict::Equal
         } else {
@@ -90,9 +93,9 @@ impl Audit {
         self.total
     }
 
-    /// What the ledger said last, at its place in the stream.
-    pub fn ledger(&self) -> Option<Usd> {
-        self.ledger
+    /// Our sum and the ledger's at its last word, which has a place in the stream.
+    pub fn compared(&self) -> Option<(Usd, Usd)> {
+        self.compared
     }
 
     /// How many receipts that is.

@@ -490,7 +490,7 @@ fn the_past_is_shown_and_changes_nothing() {
     assert!(model.dialog.is_none(), "the past is not for sale");
     press(&mut model, "] ] ]");
     assert!(model.as_of.is_none() && model.frozen.is_none());
-    press(&mut model, "[ 0");
+    assert_eq!(press(&mut model, "[ 0"), [], "the connection stays");
     assert!(model.as_of.is_none() && model.frozen.is_none());
 }
 

@@ -3,9 +3,10 @@
 //! Refuses to judge who is right; both numbers stand there.
 //!
 //! ```text
-//!  ours     $212.401882341907   8,310 receipts since the snapshot's base
-//!  ledger   $212.401882341907   as of its last word in the stream
-//!  budgets  $212.401882341907   what enforces, over all runs without a parent
+//!  ledger   $212.401882341907   its last word in the stream
+//!  ours     $212.401882341907   the receipts that came before it
+//!  now      $212.411882341907   with those that came since
+//!  budgets  $212.411882341907   what enforces, over all runs without a parent
 //!  R-207    ✓ 412 receipts are equal, seq 1,120 to 1,531
 //! ```
 
@@ -23,7 +24,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, view: &ProofView, are
     let theme = canvas.theme;
     let (dim, text) = (theme.dim(), theme.text());
     let day = model.day();
-    let rect = middle(area, 76, 11);
+    let rect = middle(area, 76, 13);
     let (word, tone) = match day.audit.verdict() {
         Verdict::Waiting => (" not compared yet".to_owned(), Tone::Caution),
         Verdict::Equal => (" equal to the last digit".to_owned(), Tone::Ok),
@@ -41,13 +42,19 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, view: &ProofView, are
         .filter_map(|entry| entry.budget.as_ref())
         .map(|budget| budget.enforced.spent_usd())
         .sum();
-    let count = format::grouped(day.audit.receipts());
-    let ledger = day.audit.ledger().map_or("–".to_owned(), |sum| canvas.exact(sum));
+    let compared = day.audit.compared();
+    let then = |of: fn((Usd, Usd)) -> Usd| {
+        compared.map_or("–".to_owned(), |pair| canvas.exact(of(pair)))
+    };
+    let (ours, theirs) = (then(|(ours, _)| ours), then(|(_, theirs)| theirs));
     let lines = [
-        ("ours", canvas.exact(day.audit.total()), format!("{count} receipts")),
-        ("ledger", ledger, "its last word in the stream".to_owned()),
-        ("budgets", canvas.exact(enforced), "what enforces; may be a moment older".to_owned()),
+        ("ledger", theirs, "its last word in the stream"),
+        ("ours", ours, "the receipts that came before it"),
+        ("now", canvas.exact(day.audit.total()), "with those that came since"),
+        ("budgets", canvas.exact(enforced), "what enforces; may be a moment older"),
     ];
+    let count = format::grouped(day.audit.receipts());
+    rows.line(canvas, &[(format!("{count} receipts"), dim)]);
     for (word, sum, about) in lines {
         let word = crate::text::left(word, 9);
         rows.line(canvas, &[(word, dim), (format!("${sum}"), text), (format!("   {about}"), dim)]);

@@ -84,7 +84,7 @@ fn run_facts(
     });
     let (then, tone) = match verb {
         RunVerb::Pause => {
-            ("in flight ends and is paid; new requests wait a while, then get 409", Tone::Caution)
+            ("in flight ends and is paid; new requests wait, then get 409", Tone::Caution)
         }
         RunVerb::Resume => ("who waits goes on, and new requests are let through", Tone::Ok),
         RunVerb::Close => ("in flight ends and is paid; nothing new, and no undo", Tone::Critical),

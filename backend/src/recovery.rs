@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use tollgate_shared::id::RunId;
 
-use crate::store::{Snapshot, StoreError};
+use crate::store::{Rows, Snapshot, StoreError};
 use crate::verify;
 
 /// Why a start is refused.
@@ -109,11 +109,12 @@ fn find(data_dir: &Path) -> Result<Option<Loss>, StoreError> {
         };
         return Ok(evidence.map(Loss::Ledger));
     }
+    if !is_writable_form(&path) {
+        return Ok(Some(Loss::Damage("its header is not one of ours".into())));
+    }
     let snapshot = Snapshot::open(&path)?;
-    if snapshot.version() > 0
-        && snapshot.bytes()? <= CHECKED_BYTES_MAX
-        && let Some(fault) = snapshot.faults(false)?.into_iter().next()
-    {
+    let is_small = snapshot.bytes()? <= CHECKED_BYTES_MAX;
+    if let Some(fault) = fault(&snapshot, is_small)? {
         return Ok(Some(Loss::Damage(fault)));
     }
     let commits = snapshot.commits()?;
@@ -126,7 +127,32 @@ fn find(data_dir: &Path) -> Result<Option<Loss>, StoreError> {
     // Not those that count a day: a clock that jumped can move money between days, and that is no
     // reason to refuse a start.
     let difference = verify::accounts(&snapshot)?.into_iter().next();
-    Ok(difference.map(|difference| Loss::Account(difference.to_string())))
+    if let Some(difference) = difference {
+        return Ok(Some(Loss::Account(difference.to_string())));
+    }
+    let rows = if is_small { Rows::All } else { Rows::Open };
+    Ok(snapshot.broken(rows)?.map(Loss::Damage))
+}
+
+/// What is wrong with its pages. Indexes are compared as well, for receipts are found by one.
+fn fault(snapshot: &Snapshot, is_small: bool) -> Result<Option<String>, StoreError> {
+    if snapshot.version() == 0 {
+        let is_strange = !snapshot.is_empty()?;
+        return Ok(is_strange.then(|| "it has tables and no version".into()));
+    }
+    if !is_small {
+        return Ok(None);
+    }
+    Ok(snapshot.faults(true)?.into_iter().next())
+}
+
+/// Whether the file's header lets us write as well as read: SQLite reads what it may not write, and
+/// would say so only at the first commit. Nobody else in this process has it open yet.
+fn is_writable_form(path: &Path) -> bool {
+    let mut header = [0; 20];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut header, 0));
+    // One that is shorter was never written to.
+    read.is_err() || header[18] == header[19]
 }
 
 /// Receipts in files that the ledger does not have.

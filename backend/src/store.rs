@@ -25,6 +25,7 @@ mod reader;
 mod restore;
 mod rows;
 mod said;
+mod seal;
 
 pub use attempts::{LastAttempt, Lost, NewAttempt, Orphan};
 pub use audit::{
@@ -34,6 +35,7 @@ pub use audit::{
 pub use error::{Outage, StoreError};
 pub use reader::{Page, Reader};
 pub use said::{AuditRow, Facts, Key, Used, facts_text};
+pub use seal::Rows;
 
 /// The writing connection.
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl Store {
     /// Opens or creates the ledger.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, StoreError> {
         let db = Connection::open(path)?;
+        seal::teach(&db)?;
         db.busy_timeout(std::time::Duration::from_secs(2))?;
         let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if found > SCHEMA_VERSION {
@@ -140,14 +143,15 @@ impl Store {
 
     /// Remembers which day daily accounts count.
     pub fn save_day(&self, day: Timestamp) -> Result<(), StoreError> {
-        let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES ('day', ?)";
+        let sql = "INSERT OR REPLACE INTO meta (key, value, seal) \
+                   VALUES ('day', ?1, seal_of('day', ?1))";
         self.db.prepare_cached(sql)?.execute([day.micros()])?;
         Ok(())
     }
 
     /// Counts a group, in the group itself.
     pub fn count_commit(&self, commits: u64) -> Result<(), StoreError> {
-        let sql = "UPDATE meta SET value = ? WHERE key = 'commits'";
+        let sql = "UPDATE meta SET value = ?1, seal = seal_of(key, ?1) WHERE key = 'commits'";
         self.db.prepare_cached(sql)?.execute([commits])?;
         Ok(())
     }
@@ -169,7 +173,8 @@ impl Store {
 
     /// Writes a receipt's exact line.
     pub fn insert_receipt(&self, receipt: &Receipt, line: &str) -> Result<(), StoreError> {
-        let sql = "INSERT INTO receipts (run_id, seq, at_us, cost, line) VALUES (?, ?, ?, ?, ?)";
+        let sql = "INSERT INTO receipts (run_id, seq, at_us, cost, line, seal) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, seal_of(?1, ?2, ?3, ?4, ?5))";
         self.db.prepare_cached(sql)?.execute(params![
             receipt.run_id.as_str(),
             receipt.seq,
@@ -184,8 +189,10 @@ impl Store {
     pub fn save_run(&self, run: &Run) -> Result<(), StoreError> {
         let sql = "INSERT OR REPLACE INTO runs (run_id, state, mode, version, limit_picos, posted, \
                    pending, unknown, uncertain, smallest, requests, seq, head, created_us, last_us, \
-                   parent, period, period_us, exposed) \
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                   parent, period, period_us, exposed, seal) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
+                   ?17, ?18, ?19, seal_of(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, \
+                   ?14, ?15, ?16, ?17, ?18, ?19))";
         let account = &run.account;
         self.db.prepare_cached(sql)?.execute(params![
             run.id.as_str(),
@@ -218,8 +225,9 @@ impl Store {
             Owner::Fleet | Owner::Run(_) => ("", ""),
         };
         let sql = "INSERT OR REPLACE INTO accounts (run_id, agent, limit_picos, posted, pending, \
-                   unknown, uncertain, exposed, period, period_us, version) \
-                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                   unknown, uncertain, exposed, period, period_us, version, seal) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, \
+                   seal_of(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11))";
         let account = &purse.account;
         self.db.prepare_cached(sql)?.execute(params![
             run_id,
@@ -239,7 +247,8 @@ impl Store {
 
     /// Remembers that an agent worked in a run.
     pub fn insert_agent(&self, run_id: &RunId, agent: &AgentName) -> Result<(), StoreError> {
-        let sql = "INSERT OR IGNORE INTO agents (run_id, agent) VALUES (?, ?)";
+        let sql = "INSERT OR IGNORE INTO agents (run_id, agent, seal) \
+                   VALUES (?1, ?2, seal_of(?1, ?2))";
         self.db.prepare_cached(sql)?.execute(params![run_id.as_str(), agent.as_str()])?;
         Ok(())
     }
@@ -248,7 +257,8 @@ impl Store {
     pub fn insert_card(&self, id: &PriceId, card: &PriceCard) -> Result<(), StoreError> {
         let text = serde_json::to_string(card)
             .map_err(|error| StoreError::Corrupt(format!("price card: {error}")))?;
-        let sql = "INSERT OR IGNORE INTO price_cards (price_id, card) VALUES (?, ?)";
+        let sql = "INSERT OR IGNORE INTO price_cards (price_id, card, seal) \
+                   VALUES (?1, ?2, seal_of(?1, ?2))";
         self.db.prepare_cached(sql)?.execute(params![id.as_str(), text])?;
         Ok(())
     }
@@ -279,10 +289,11 @@ fn column(amount: Usd) -> Result<i64, StoreError> {
 fn read_only(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
+    seal::teach(&db)?;
     db.busy_timeout(std::time::Duration::from_secs(2))?;
     db.set_prepared_statement_cache_capacity(16);
     Ok(db)
 }
 
 /// The version that this program reads and writes.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde::Serialize;
 use tollgate_shared::money::Usd;
 
-use crate::store::{Snapshot, StoreError, Sums};
+use crate::store::{Rows, Snapshot, StoreError, Sums};
 
 mod file;
 mod run;
@@ -115,6 +115,9 @@ pub fn verify(ledger: &Path, costs: Option<&Path>, beside: Beside) -> Result<Rep
     if snapshot.version() == 0 {
         report.warn("empty", "", "nothing was ever written to this ledger".into());
         return Ok(report);
+    }
+    if let Some(what) = snapshot.broken(Rows::All)? {
+        report.find("seal", "", None, what);
     }
     let runs = snapshot.runs()?;
     let mut tally = Tally::of(&runs, &snapshot.purses()?);

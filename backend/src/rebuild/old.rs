@@ -12,7 +12,7 @@ use tollgate_shared::price::PriceCard;
 use tollgate_shared::receipt::{Chain, Receipt};
 
 use crate::recovery::ledger_path;
-use crate::store::{AuditEntry, PurseRow, RunRow, Snapshot, StoreError};
+use crate::store::{AuditEntry, PurseRow, Rows, RunRow, Snapshot, StoreError};
 use crate::verify;
 
 /// The old ledger.
@@ -74,7 +74,8 @@ impl Old {
             Ok(snapshot) if snapshot.version() == 0 => return Ok(old),
             Ok(snapshot) => snapshot,
         };
-        let faults = snapshot.faults(false).unwrap_or_else(|error| vec![error.to_string()]);
+        let mut faults = snapshot.faults(true).unwrap_or_else(|error| vec![error.to_string()]);
+        faults.extend(snapshot.broken(Rows::All).unwrap_or_else(|error| Some(error.to_string())));
         for run in snapshot.runs().unwrap_or_default() {
             old.runs.insert(run.run_id.clone(), run);
         }

@@ -171,8 +171,9 @@ impl Store {
         let text = serde_json::to_string(draft)
             .map_err(|error| StoreError::Corrupt(format!("draft of an attempt: {error}")))?;
         let sql = "INSERT INTO attempts (run_id, request_id, attempt, attempt_id, body_hash, state, \
-                   held, charged, draft, created_us, agent, exposed) \
-                   VALUES (?, ?, ?, ?, ?, 'pending', ?, 0, ?, ?, ?, ?)";
+                   held, charged, draft, created_us, agent, exposed, seal) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, 0, ?7, ?8, ?9, ?10, \
+                   seal_of(?1, ?2, ?3, ?4, ?5, 'pending', ?6, 0, ?7, ?8, NULL, ?9, ?10, 0, NULL))";
         self.db.prepare_cached(sql)?.execute(params![
             draft.run_id.as_str(),
             draft.request_id.as_str(),
@@ -195,8 +196,10 @@ impl Store {
         state: &str,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE attempts SET state = ?, charged = ?, uncertain = ?, seq = ?, draft = NULL, \
-                   settled_us = ? WHERE run_id = ? AND request_id = ? AND attempt = ? \
+        let sql = "UPDATE attempts SET state = ?1, charged = ?2, uncertain = ?3, seq = ?4, draft = NULL, \
+                   settled_us = ?5, seal = seal_of(run_id, request_id, attempt, attempt_id, \
+                   body_hash, ?1, held, ?2, NULL, created_us, ?5, agent, exposed, ?3, ?4) \
+                   WHERE run_id = ?6 AND request_id = ?7 AND attempt = ?8 \
                    AND state = 'pending'";
         let changed = self.db.prepare_cached(sql)?.execute(params![
             state,
@@ -219,8 +222,10 @@ impl Store {
         state: &str,
         cost: Usd,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE attempts SET state = ?, charged = ? WHERE run_id = ? AND request_id = ? \
-                   AND attempt = ? AND state = 'unknown'";
+        let sql = "UPDATE attempts SET state = ?1, charged = ?2, seal = seal_of(run_id, request_id, \
+                   attempt, attempt_id, body_hash, ?1, held, ?2, draft, created_us, settled_us, \
+                   agent, exposed, uncertain, seq) \
+                   WHERE run_id = ?3 AND request_id = ?4 AND attempt = ?5 AND state = 'unknown'";
         let changed = self.db.prepare_cached(sql)?.execute(params![
             state,
             column(cost)?,

@@ -12,6 +12,7 @@ use tollgate_shared::id::PriceId;
 use tollgate_shared::money::Usd;
 use tollgate_shared::price::PriceCard;
 
+use crate::store::seal::{self, Rows};
 use crate::store::{SCHEMA_VERSION, StoreError, read_only};
 
 mod rows;
@@ -66,6 +67,17 @@ impl Snapshot {
         let mut found = lines.collect::<Result<Vec<_>, _>>()?;
         found.retain(|line| line != "ok");
         Ok(found)
+    }
+
+    /// Whether there is a table at all.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)";
+        Ok(self.db.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    /// The first table or row that is not as it was written; earlier versions cannot tell.
+    pub fn broken(&self, rows: Rows) -> Result<Option<String>, StoreError> {
+        if self.version < 4 { Ok(None) } else { seal::broken(&self.db, rows) }
     }
 
     /// Every run, by name.
@@ -307,14 +319,32 @@ pub enum Held {
 }
 
 impl StoreError {
-    /// Whether the bytes themselves are not to be believed.
+    /// Whether the bytes themselves are not to be believed: pages, a value that cannot be, or tables
+    /// that our own words do not fit.
     pub fn is_damage(&self) -> bool {
-        let code = match self {
+        let error = match self {
             Self::Corrupt(_) => return true,
-            Self::Sqlite(error) => error.sqlite_error_code(),
-            _ => None,
+            Self::Sqlite(error) => error,
+            _ => return false,
         };
-        matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        match error {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
+            | rusqlite::Error::InvalidColumnName(..)
+            | rusqlite::Error::SqlInputError { .. }
+            | rusqlite::Error::QueryReturnedNoRows => true,
+            other => matches!(
+                other.sqlite_error_code(),
+                Some(
+                    ErrorCode::DatabaseCorrupt
+                        | ErrorCode::NotADatabase
+                        | ErrorCode::Unknown
+                        | ErrorCode::ConstraintViolation
+                )
+            ),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::store::{SCHEMA_VERSION, StoreError, column, not_text, receipt_of};
+use crate::store::{SCHEMA_VERSION, StoreError, column, not_text, receipt_of, seal};
 
 /// Brings a ledger of version `found` up to date; 0 is an empty file.
 pub(super) fn up(db: &Connection, found: i64) -> Result<(), StoreError> {
@@ -25,6 +25,10 @@ fn steps(db: &Connection, found: i64) -> Result<(), StoreError> {
     }
     if found < 3 {
         db.execute_batch(include_str!("schema/ledger_003.sql"))?;
+    }
+    if found < 4 {
+        db.execute_batch(include_str!("schema/ledger_004.sql"))?;
+        seal::all(db)?;
     }
     db.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     Ok(())

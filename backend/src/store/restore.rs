@@ -5,7 +5,7 @@
 
 use rusqlite::params;
 
-use crate::store::{AttemptRow, PurseRow, ReceiptRow, RunRow, Store, StoreError, column};
+use crate::store::{AttemptRow, PurseRow, ReceiptRow, RunRow, Store, StoreError, column, seal};
 
 impl Store {
     /// Begins; nothing lasts before [`Self::end_restore`].
@@ -109,6 +109,8 @@ impl Store {
              DROP TABLE gathered",
         )?;
         self.count_commit(commits)?;
+        // Rows were taken as they are, from where there may be no seals.
+        seal::all(&self.db)?;
         self.commit()?;
         self.empty_log().map(drop)
     }

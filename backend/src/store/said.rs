@@ -56,8 +56,8 @@ pub struct Used {
 impl Store {
     /// Writes who changed what. Answers its place in the list.
     pub fn insert_audit(&self, row: &AuditRow<'_>) -> Result<u64, StoreError> {
-        let sql = "INSERT INTO audit (at_us, action, subject, before, after, note, who) \
-                   VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let sql = "INSERT INTO audit (at_us, action, subject, before, after, note, who, seal) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, seal_of(?1, ?2, ?3, ?4, ?5, ?6, ?7))";
         self.db.prepare_cached(sql)?.execute(params![
             row.at.micros(),
             row.action,
@@ -75,7 +75,8 @@ impl Store {
         let run_id = run_id.as_str();
         match name {
             Some(name) => {
-                let sql = "INSERT OR REPLACE INTO names (run_id, name) VALUES (?, ?)";
+                let sql = "INSERT OR REPLACE INTO names (run_id, name, seal) \
+                           VALUES (?1, ?2, seal_of(?1, ?2))";
                 self.db.prepare_cached(sql)?.execute([run_id, name])?;
             }
             None => {

@@ -106,7 +106,7 @@ impl Day {
         self.alerts =
             snapshot.alerts.iter().map(|alert| (alert.id.clone(), alert.clone())).collect();
         for view in &snapshot.providers {
-            self.pulse.turn(&view.name, &view.circuit);
+            self.pulse.turn(&view.name, &view.circuit, self.now);
         }
         for receipt in &snapshot.receipts {
             let known = self.tail.last_seq(&receipt.run_id);
@@ -165,7 +165,7 @@ impl Day {
 
     /// A provider changed; one that was removed is forgotten.
     pub fn set_provider(&mut self, view: ProviderView) {
-        self.pulse.turn(&view.name, &view.circuit);
+        self.pulse.turn(&view.name, &view.circuit, self.now);
         match view.status {
             ProviderStatus::Active => self.providers.insert(view.name.clone(), view),
             ProviderStatus::Inactive => self.providers.remove(&view.name),

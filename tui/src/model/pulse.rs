@@ -71,14 +71,16 @@ impl Pulse {
         }
     }
 
-    /// A circuit is in this state.
-    pub fn turn(&mut self, name: &ProviderName, circuit: &CircuitView) {
+    /// A circuit is in this state, as was heard at `now`.
+    pub fn turn(&mut self, name: &ProviderName, circuit: &CircuitView, now: Timestamp) {
         let Some(turns) = ring(&mut self.turns, name) else { return };
-        let turn = Turn { since: circuit.since, state: circuit.state };
+        // Only the first turn may be without a beginning: nobody knows what was before.
+        let heard = (!turns.is_empty()).then_some(now);
+        let turn = Turn { since: circuit.since.or(heard), state: circuit.state };
         match turns.back() {
             Some(known) if known.state == turn.state => {}
             // Two turns of one moment: the later word holds.
-            Some(known) if known.since >= turn.since && turn.since.is_some() => {
+            Some(known) if known.since.is_some() && known.since >= turn.since => {
                 turns.pop_back();
                 turns.push_back(turn);
             }
@@ -196,7 +198,7 @@ mod tests {
             ..CircuitView::default()
         };
         for circuit in [&CircuitView::default(), &open, &open] {
-            pulse.turn(&name, circuit);
+            pulse.turn(&name, circuit, fixture::now());
         }
         let turns: Vec<_> = pulse.turns(&name).map(|turn| turn.state).collect();
         assert_eq!(turns, [CircuitState::Closed, CircuitState::Open]);

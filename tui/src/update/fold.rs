@@ -105,7 +105,7 @@ fn fold(day: &mut Day, delta: Delta) {
         day.add_change(change);
     }
     for (name, circuit) in delta.circuits {
-        day.pulse.turn(&name, &circuit.view());
+        day.pulse.turn(&name, &circuit.view(), day.now);
         if let Some(view) = day.providers.get_mut(&name) {
             view.circuit = circuit.view();
         }

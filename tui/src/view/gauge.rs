@@ -82,7 +82,12 @@ impl Gauge {
 
 /// A plain bar: `part` of `whole` in `width` cells.
 pub(super) fn bar(part: Usd, whole: Usd, width: u16, styles: (Style, Style)) -> Vec<Piece> {
-    let ppm = part.ppm_of(whole).unwrap_or(0).min(1_000_000);
+    share(part.ppm_of(whole).unwrap_or(0), width, styles)
+}
+
+/// The same for a share in parts per million.
+pub(super) fn share(ppm: u64, width: u16, styles: (Style, Style)) -> Vec<Piece> {
+    let ppm = ppm.min(1_000_000);
     let halves = (ppm * u64::from(width) * 2 + 500_000) / 1_000_000;
     let mut pieces = Vec::new();
     for cell in 0..u64::from(width) {

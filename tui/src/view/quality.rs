@@ -2,17 +2,90 @@
 //!
 //! The table is the providers pane; below it stands more of the provider that the cursor is on.
 //! Refuses to know the order of providers.
+//!
+//! ```text
+//! ┌ PROVIDERS ─────────────────────────┐
+//! │ azure-gpt4o, mistral-lg …          │
+//! ├ openai-mini latency ┬ CIRCUIT ─────┤
+//! │ p95, p50, the SLO   ├ IF THIS GOES ┤
+//! └─────────────────────┴──────────────┘
+//! ```
 
 use ratatui::layout::Rect;
+use tollgate_shared::provider::ProviderView;
 
 use super::canvas::Canvas;
-use super::layout::{Class, Panel, Places};
-use crate::model::{Model, PaneId};
+use super::layout::{self, Class, Panel, Places};
+use crate::model::{Key, Model, PaneId, rows};
 
-/// Where everything stands.
-pub(super) fn places(body: Rect, _class: Class) -> Places {
-    Places { panes: vec![(PaneId::Providers, body)], panels: Vec::new() }
+mod circuits;
+mod if_gone;
+mod latency;
+mod takeover;
+#[cfg(test)]
+mod tests;
+
+/// Where everything stands: the table has the upper part, and all of it where rows are few.
+pub(super) fn places(body: Rect, class: Class) -> Places {
+    let mut places = Places::default();
+    let [table, lower, _] = match (class, body.height) {
+        (_, ..14) => [body.height, 0, 0],
+        (Class::Small, _) => layout::parts(body.height, [48, 52]),
+        (Class::Large, _) => layout::parts(body.height, [28, 72]),
+        _ => layout::parts(body.height, [33, 67]),
+    };
+    places.panes.push((PaneId::Providers, Rect { height: table, ..body }));
+    if lower == 0 {
+        return places;
+    }
+    let below = Rect { y: body.y + table, height: lower, ..body };
+    if class == Class::Small {
+        places.panels.push((Panel::Latency, below));
+        return places;
+    }
+    let (left, right) = layout::split(below, 55);
+    places.panels.push((Panel::Latency, left));
+    if right.height < 12 {
+        places.panels.push((Panel::IfGone, right));
+        return places;
+    }
+    let [circuits, _, _] = layout::parts(right.height, [50, 50]);
+    places.panels.push((Panel::Circuits, Rect { height: circuits, ..right }));
+    let gone = Rect { y: right.y + circuits, height: right.height - circuits, ..right };
+    places.panels.push((Panel::IfGone, gone));
+    places
 }
 
 /// Draws a panel of this screen.
-pub(super) fn draw(_: &mut Canvas<'_>, _: &Model, _: (Panel, Rect), _: Class) {}
+pub(super) fn draw(
+    canvas: &mut Canvas<'_>,
+    model: &Model,
+    (panel, rect): (Panel, Rect),
+    class: Class,
+) {
+    let boxed = class != Class::Small;
+    match panel {
+        Panel::Latency => latency::draw(canvas, model, rect, boxed),
+        Panel::Circuits => circuits::draw(canvas, model, rect, boxed),
+        _ => if_gone::draw(canvas, model, rect, boxed),
+    }
+}
+
+/// The provider that the cursor is on.
+fn selected(model: &Model) -> Option<&ProviderView> {
+    match rows::cursor(model, PaneId::Providers)? {
+        Key::Provider(name) => model.day().providers.get(&name),
+        _ => None,
+    }
+}
+
+/// What stands in a panel while there is no provider.
+fn nobody(canvas: &mut Canvas<'_>, model: &Model, rect: Rect) {
+    let text = if model.day().ready {
+        " a provider appears when it is registered: r"
+    } else {
+        " waiting for the backend"
+    };
+    let dim = canvas.theme.dim();
+    canvas.put((rect.x, rect.y), rect.width, text, dim);
+}

@@ -154,21 +154,20 @@ fn picture(
     let mut plot = Plot::new(place);
     let row = |dot: u16| place.bottom() - 1 - dot / 4;
     let mut labels: Vec<(u16, String)> = Vec::new();
+    let mut words: Vec<(u16, String, Tone)> = Vec::new();
     let (_, height) = plot.size();
     for (percent, glyph, tone) in LINES {
         let Some(limit) = course.limit else { break };
         let amount = Usd::from_picos(limit.picos() * percent / 100);
         let Some(dot) = scale.up(amount, height) else { continue };
         let word = match (percent, budget.mode) {
-            (100, Mode::Soft) => "100% · soft: it goes on ".to_owned(),
-            (100, _) => "100% = refuse ".to_owned(),
-            (percent, _) => format!("{percent}% "),
+            (100, Mode::Soft) => " 100% · soft: it goes on ".to_owned(),
+            (100, _) => " 100% = refuse ".to_owned(),
+            (percent, _) => format!(" {percent}% "),
         };
-        let style = canvas.theme.tone(tone);
-        let start = format!("{glyph}{glyph} {word}");
-        let end = canvas.put((place.x, row(dot)), place.width, &start, style);
-        let rest = place.right().saturating_sub(end);
-        canvas.put((end, row(dot)), rest, &glyph.repeat(usize::from(rest)), style);
+        let line = glyph.repeat(usize::from(place.width));
+        canvas.put((place.x, row(dot)), place.width, &line, canvas.theme.tone(tone));
+        words.push((row(dot), word, tone));
         labels.push((row(dot), label(canvas, amount)));
     }
     for (y, amount) in [(place.y, scale.high), (place.bottom() - 1, scale.low)] {
@@ -185,6 +184,10 @@ fn picture(
     curve(canvas, &mut plot, course, &scale);
     fan(canvas, &mut plot, course, &scale);
     plot.draw(canvas);
+    for (y, word, tone) in words {
+        // Words stand over the curve, lines under it.
+        canvas.put((place.x + 2, y), place.width, &word, canvas.theme.tone(tone));
+    }
     let axis = Rect { y: rect.bottom() - 1, height: 1, ..place };
     time_axis(canvas, model, axis, (course, &scale));
 }

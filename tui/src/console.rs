@@ -223,6 +223,9 @@ impl Console {
             if self.feed.is_finished() {
                 anyhow::bail!("the feed ended; the reason stands above");
             }
+            if term::is_given_back() {
+                anyhow::bail!("a part of the console panicked; the reason stands above");
+            }
         }
     }
 

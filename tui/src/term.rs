@@ -183,6 +183,11 @@ pub(crate) fn give_back() {
     crossterm::terminal::disable_raw_mode().ok();
 }
 
+/// Whether the terminal is not ours any more, as after a panic of another thread.
+pub(crate) fn is_given_back() -> bool {
+    GIVEN_BACK.load(Ordering::SeqCst)
+}
+
 /// Panics of any thread give the terminal back before they are told.
 fn give_back_on_panic() {
     static ONCE: std::sync::Once = std::sync::Once::new();

@@ -4,9 +4,11 @@
 //! Everything goes over real HTTP and real files. Money is judged against the simulated provider's
 //! own bill, never against our books. A [`House`] that is left checks that nothing is pending.
 
+pub mod feed_server;
 pub mod lab;
 pub mod orders;
 pub mod process;
+pub mod terminal;
 
 use std::path::PathBuf;
 use std::time::Duration;

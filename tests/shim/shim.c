@@ -15,11 +15,16 @@
  *   TOLLGATE_SHIM_DELAY    `LOW-HIGH`: every sync takes so many milliseconds longer
  *   TOLLGATE_SHIM_NOSYNC   set: syncs answer at once and do nothing
  *   TOLLGATE_SHIM_TRACE    a file for lines `number kind path offset length`; offset -1: at the end
+ *   TOLLGATE_SHIM_JOURNAL  a file for every call with its bytes, so that a disk can be made that has
+ *                          only some of them: a line `kind path offset length`, then `length` bytes,
+ *                          then a newline. A write stands there before it is made, a sync when it has
+ *                          returned. Kinds: create, write, size, sync, rename (bytes: the new path),
+ *                          remove
  *   TOLLGATE_SHIM_CLOCK    a file of 32 bytes or more, rewritten in place: seconds that the wall
  *                          clock is ahead, as decimal text. Read on every question for the time.
  *
  * What counts: open (to write, or to create), write, pwrite, writev, ftruncate, truncate,
- * fallocate, fsync, fdatasync, rename, unlink, mkdir. The shared-memory index of a WAL (`-shm`) is
+ * fallocate, fsync, fdatasync, rename, linkat, unlink, mkdir. The shared-memory index of a WAL (`-shm`) is
  * no storage: SQLite builds it anew, so it is left alone.
  */
 #define _GNU_SOURCE
@@ -52,7 +57,7 @@ static const char *dir;
 static size_t dir_length;
 static long at, delay_low, delay_high, linger;
 static enum deed deed;
-static int error, forever, no_sync, only_writes, only_syncs, trace = -1;
+static int error, forever, no_sync, only_writes, only_syncs, trace = -1, journal = -1;
 static const char *armed, *clock_offset;
 static atomic_long calls;
 static atomic_ulong chance = 0x9e3779b97f4a7c15ul;
@@ -114,6 +119,8 @@ __attribute__((constructor)) static void begin(void)
     armed = mapped("TOLLGATE_SHIM_ARM", 1);
     if ((text = getenv("TOLLGATE_SHIM_TRACE")))
         trace = syscall(SYS_openat, AT_FDCWD, text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if ((text = getenv("TOLLGATE_SHIM_JOURNAL")))
+        journal = syscall(SYS_openat, AT_FDCWD, text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
 /* The part of a path below the watched directory, or NULL. */
@@ -150,6 +157,28 @@ static void write_down(long number, const char *kind, const char *path, long off
     int size = snprintf(line, sizeof line, "%ld %s %s %ld %ld\n", number, kind, path, offset, length);
     if (trace >= 0 && size > 0 && (size_t)size < sizeof line)
         syscall(SYS_write, trace, line, size);
+}
+
+/* Keeps a call with its bytes: one write, so that threads do not run together. */
+static void keep(const char *kind, const char *path, long offset, const void *bytes, size_t length)
+{
+    char line[512];
+    if (journal < 0 || !path || (armed && *armed == '0'))
+        return;
+    int size = snprintf(line, sizeof line, "%s %s %ld %zu\n", kind, path, offset, length);
+    struct iovec parts[3] = {{line, size}, {(void *)bytes, length}, {"\n", 1}};
+    syscall(SYS_writev, journal, parts, 3);
+}
+
+/* Where a plain write will land. */
+static long place(int fd)
+{
+    struct stat now;
+    if (journal < 0 || !file(fd))
+        return 0;
+    if (fcntl(fd, F_GETFL) & O_APPEND)
+        return fstat(fd, &now) ? 0 : now.st_size;
+    return lseek(fd, 0, SEEK_CUR);
 }
 
 /* Counts a call and says what becomes of it. */
@@ -190,6 +219,13 @@ static int opened(const char *name, int (*call)(int, const char *, int, ...), in
     enum deed what = watched && writes ? count(OPEN, name, watched, 0, 0) : NOTHING;
     if (what == FAIL)
         return failed();
+    if (watched && flags & (O_CREAT | O_TRUNC) && journal >= 0) {
+        struct stat now;
+        if (fstatat(at_fd, path, &now, 0))
+            keep("create", watched, 0, NULL, 0);
+        else if (flags & O_TRUNC)
+            keep("size", watched, 0, NULL, 0);
+    }
     int fd = call(at_fd, path, flags, mode);
     if (fd >= 0 && fd < FDS) {
         free(files[fd]);
@@ -237,6 +273,7 @@ ssize_t write(int fd, const void *bytes, size_t length)
     enum deed what = count(WRITE, "write", file(fd), -1, length);
     if (what == FAIL)
         return failed();
+    keep("write", file(fd), place(fd), bytes, length);
     return done(what, REAL(write)(fd, bytes, what == KILL_INSIDE ? length / 2 : length));
 }
 
@@ -246,6 +283,7 @@ ssize_t write(int fd, const void *bytes, size_t length)
         enum deed what = count(WRITE, "pwrite", file(fd), offset, length);                        \
         if (what == FAIL)                                                                         \
             return failed();                                                                      \
+        keep("write", file(fd), offset, bytes, length);                                           \
         size_t part = what == KILL_INSIDE ? length / 2 : length;                                  \
         return done(what, REAL(pwrite)(fd, bytes, part, offset));                                 \
     }
@@ -264,13 +302,19 @@ ssize_t writev(int fd, const struct iovec *parts, int number)
     enum deed what = count(WRITE, "writev", file(fd), -1, length);
     if (what == FAIL)
         return failed();
+    long offset = place(fd);
+    for (int i = 0; i < number; offset += parts[i++].iov_len)
+        keep("write", file(fd), offset, parts[i].iov_base, parts[i].iov_len);
     return done(what, REAL(writev)(fd, parts, what == KILL_INSIDE ? 1 : number));
 }
 
 static int sized(int fd, off_t length)
 {
     enum deed what = count(TRUNCATE, "ftruncate", file(fd), length, 0);
-    return what == FAIL ? failed() : done(what, syscall(SYS_ftruncate, fd, length));
+    if (what == FAIL)
+        return failed();
+    keep("size", file(fd), length, NULL, 0);
+    return done(what, syscall(SYS_ftruncate, fd, length));
 }
 int ftruncate(int fd, off_t length) { return sized(fd, length); }
 int ftruncate64(int fd, off_t length) { return sized(fd, length); }
@@ -295,19 +339,31 @@ static int synced(int fd, const char *name, long number)
         unsigned long draw = atomic_fetch_add(&chance, 0x9e3779b97f4a7c15ul) >> 33;
         wait(delay_low + draw % (delay_high - delay_low + 1));
     }
-    return done(what, path && no_sync ? 0 : syscall(number, fd));
+    long result = path && no_sync ? 0 : syscall(number, fd);
+    if (!result)
+        keep("sync", path, 0, NULL, 0);
+    return done(what, result);
 }
 int fsync(int fd) { return synced(fd, "fsync", SYS_fsync); }
 int fdatasync(int fd) { return synced(fd, "fdatasync", SYS_fdatasync); }
 
-#define NAMED(path, call)                                                                         \
+#define NAMED(path, kept, call)                                                                   \
     enum deed what = count(NAME, __func__, below(path), 0, 0);                                    \
-    return what == FAIL ? failed() : done(what, call);
-int rename(const char *from, const char *to) { NAMED(to, REAL(rename)(from, to)) }
-int unlink(const char *path) { NAMED(path, REAL(unlink)(path)) }
-int mkdir(const char *path, mode_t mode) { NAMED(path, REAL(mkdir)(path, mode)) }
-int truncate(const char *path, off_t length) { NAMED(path, syscall(SYS_truncate, path, length)) }
-int truncate64(const char *path, off_t length) { NAMED(path, syscall(SYS_truncate, path, length)) }
+    if (what == FAIL)                                                                             \
+        return failed();                                                                          \
+    kept;                                                                                         \
+    return done(what, call);
+static void keep_rename(const char *from, const char *to)
+{
+    if (to)
+        keep("rename", from, 0, to, strlen(to));
+}
+int rename(const char *from, const char *to) { NAMED(to, keep_rename(below(from), below(to)), REAL(rename)(from, to)) }
+int unlink(const char *path) { NAMED(path, keep("remove", below(path), 0, NULL, 0), REAL(unlink)(path)) }
+int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags) { NAMED(to, , REAL(linkat)(from_fd, from, to_fd, to, flags)) }
+int mkdir(const char *path, mode_t mode) { NAMED(path, , REAL(mkdir)(path, mode)) }
+int truncate(const char *path, off_t length) { NAMED(path, keep("size", below(path), length, NULL, 0), syscall(SYS_truncate, path, length)) }
+int truncate64(const char *path, off_t length) { return truncate(path, length); }
 
 static long ahead(void)
 {

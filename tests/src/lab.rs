@@ -14,6 +14,7 @@
 //!
 //! | fault | what is done |
 //! |---|---|
+//! | [`images`] | every disk that a power cut may leave of a story: unsynced writes dropped and reordered |
 //! | [`kill`] | kill -9 at a random moment under streaming clients, also while it starts |
 //! | [`clock`] | the wall clock jumps by hours and years, under load |
 //! | [`crowd`] | thousands at once on a limit for exactly k |
@@ -21,6 +22,7 @@
 //! | [`halt`] | SIGTERM with streams in flight, SIGSTOP and SIGCONT |
 //! | [`proxy`] | the wire to the provider cut, spoilt, slowed, swallowed, at every byte |
 //! | [`model`] | no process at all: the pure ledger against a naive one, in random histories |
+//! | [`verbs`] | kill -9 at every storage call of backup, rebuild, restore, and of starts, five deep |
 //! | [`torn`] | receipt files and the WAL's end torn at every byte; acknowledged frames lost |
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ pub mod evidence;
 pub mod flips;
 pub mod full;
 pub mod halt;
+pub mod images;
 pub mod kill;
 pub mod load;
 pub mod model;
@@ -50,6 +53,7 @@ pub mod scene;
 pub mod shim;
 pub mod sync;
 pub mod torn;
+pub mod verbs;
 pub mod volume;
 
 /// What every fault is run with.

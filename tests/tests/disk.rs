@@ -1,9 +1,12 @@
 //! The lab's storage faults in short: deaths at storage calls, power cuts, full disks, failing syncs.
 //!
 //! What a machine cannot do (no root, no compiler, no loop devices) is printed by name and counts
-//! as nothing. The long versions are `crashlab points | cut | full | sync | rules | mutants`.
+//! as nothing. The long versions are `crashlab points | verbs | cut | images | flips |
+//! full | sync | rules | mutants`.
 
-use tollgate_tests::lab::{Options, Report, cut, full, mutants, points, rules, sync};
+use tollgate_tests::lab::{
+    Options, Report, cut, flips, full, images, mutants, points, rules, sync, verbs,
+};
 
 fn options(cycles: u64) -> Options {
     let program = env!("CARGO_BIN_EXE_backend-under-test").into();
@@ -46,6 +49,36 @@ async fn without_syncs_a_power_cut_is_seen_to_take_something() -> anyhow::Result
         if expect_clean(&report) {
             assert!(report.facts["losses seen"] > 0, "{report}");
         }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_turned_bit_is_harmless_repaired_or_refused_and_never_believed() -> anyhow::Result<()> {
+    let report = flips::Flips::new(options(3_000)).run().await?;
+    assert!(expect_clean(&report));
+    assert!(report.facts["refused, database"] > 100, "{report}");
+    assert!(report.facts["refused, log"] > 400, "{report}");
+    assert!(report.facts["repaired in receipt files"] > 400, "{report}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_unsynced_sectors_may_be_lost_and_the_ledger_is_a_prefix() -> anyhow::Result<()> {
+    let report = images::Images::new(options(400), images::Control::None).run().await?;
+    if expect_clean(&report) {
+        assert!(report.facts["sectors dropped or out of order"] > 400, "{report}");
+        let control = images::Images::new(options(64), images::Control::NoSync).run().await?;
+        assert!(expect_clean(&control) && control.facts["losses seen"] > 0, "{control}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_in_backup_rebuild_or_restore_leaves_the_next_try_its_way() -> anyhow::Result<()> {
+    let report = verbs::Verbs::new(options(25)).run().await?;
+    if expect_clean(&report) {
+        assert!(report.facts["deaths"] > 50, "{report}");
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tollgate_tests::lab::{
-    Options, Report, clock, crowd, cut, flips, full, halt, kill, model, mutants, points, proxy,
-    record, rules, sync, torn,
+    Options, Report, clock, crowd, cut, flips, full, halt, images, kill, model, mutants, points,
+    proxy, record, rules, sync, torn, verbs,
 };
 
 #[derive(Debug, Parser)]
@@ -45,6 +45,10 @@ enum Fault {
     Flips,
     /// 10,000 at once on a limit for exactly k. Wants 12,000 open files.
     Crowd,
+    /// Unsynced writes dropped and reordered, in disks made from recorded stories. A cycle is a disk.
+    Images,
+    /// Negative control: the same with syncs that are nothing must show losses.
+    ImagesNosync,
     /// SIGTERM with streams in flight; SIGSTOP and SIGCONT.
     Halt,
     /// The wire to the provider in trouble at every byte.
@@ -56,6 +60,8 @@ enum Fault {
     /// kill -9 before, inside and after every storage call of every story of up to three
     /// operations. A cycle is a story.
     Points,
+    /// kill -9 at every storage call of backup, rebuild and restore, five deep. A cycle is a story.
+    Verbs,
     /// Power cuts under load, of both kinds in turn: unsynced data lost, metadata kept.
     Cut,
     /// Negative control: the same without syncs must show losses.
@@ -85,11 +91,14 @@ impl Fault {
             Self::Loss => ("loss", 500),
             Self::Flips => ("flips", 2_000_000),
             Self::Crowd => ("crowd", 100),
+            Self::Images => ("images", 20_000),
+            Self::ImagesNosync => ("images-nosync", 400),
             Self::Halt => ("halt", 500),
             Self::Proxy => ("proxy", 20_000),
             Self::Clock => ("clock", 200),
             Self::Model => ("model", 1_000_000),
             Self::Points => ("points", 258),
+            Self::Verbs => ("verbs", 1_000_000),
             Self::Cut => ("cut", 400),
             Self::CutNosync => ("cut-nosync", 20),
             Self::CutProcess => ("cut-process", 20),
@@ -108,11 +117,14 @@ impl Fault {
             Self::Loss => torn::loss::Loss::new(options).run().await,
             Self::Flips => flips::Flips::new(options).run().await,
             Self::Crowd => crowd::Crowd::new(options, CROWD).run().await,
+            Self::Images => images::Images::new(options, images::Control::None).run().await,
+            Self::ImagesNosync => images::Images::new(options, images::Control::NoSync).run().await,
             Self::Halt => halt::Halt::new(options).run().await,
             Self::Proxy => proxy::Proxy::new(options).run().await,
             Self::Clock => clock::Clock::new(options).run().await,
             Self::Model => Ok(model::Model::new(options).run()),
             Self::Points => points::Points::new(options, 3).run().await,
+            Self::Verbs => verbs::Verbs::new(options).run().await,
             Self::Cut => cut::Cut::new(options, cut::Control::None).run().await,
             Self::CutNosync => cut::Cut::new(options, cut::Control::NoSync).run().await,
             Self::CutProcess => cut::Cut::new(options, cut::Control::Process).run().await,

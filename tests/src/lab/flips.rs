@@ -1,8 +1,8 @@
 //! One bit of a file is another, as a disk that ages makes it: at every byte of a small ledger.
 //!
 //! The start must be harmless, repair what is wrong, or be refused with exit code 3; what was
-//! altered is never believed. Every row of the unharmed ledger is the truth here, not money alone:
-//! what is equal in every row says the same about everything.
+//! altered is never believed. Every row of the unharmed ledger is the truth here, of all tables but
+//! alarms and kept answers: what is equal in every row says the same about all money.
 //!
 //! | part | the file | judged |
 //! |---|---|---|
@@ -24,7 +24,7 @@ use crate::lab::{Options, Report};
 use crate::until;
 
 pub mod files;
-mod rows;
+pub(in crate::lab) mod rows;
 
 /// The fault.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Flips {
 }
 
 /// Every file of a data directory, whole, by its path from there.
-type Files = BTreeMap<PathBuf, Vec<u8>>;
+pub(in crate::lab) type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 /// A place to flip: the byte, and the bit of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,16 +74,18 @@ impl Flips {
 }
 
 /// What a story left behind.
-struct Told {
-    stopped: Files,
-    killed: Files,
+pub(in crate::lab) struct Told {
+    /// By a backend that was stopped.
+    pub(in crate::lab) stopped: Files,
+    /// By one that was killed with a hold pending, a little later.
+    pub(in crate::lab) killed: Files,
 }
 
 /// A story with an attempt in every state, accounts of every kind, and a hold that is pending when
 /// the process is killed.
-async fn tell(program: &Path) -> anyhow::Result<Told> {
+pub(in crate::lab) async fn tell(program: &Path) -> anyhow::Result<Told> {
     let mut scene = Scene::open(program, simulate::Config::default()).await?;
-    scene.flags = load::short_flags(1, 0);
+    scene.flags = load::short_flags(5, 0);
     scene.flags.extend(crate::lab::volume::NO_RESERVE.map(str::to_owned));
     scene.start().await?;
     for run_id in RUNS {
@@ -114,6 +116,7 @@ async fn tell(program: &Path) -> anyhow::Result<Told> {
     let known = scene.provider.bill().count;
     let hanging = tokio::spawn(async move { last.at(&client, &url).await });
     until("the last request is billed", || scene.provider.bill().count > known).await?;
+    at_rest(&scene.data_dir).await?;
     scene.kill()?;
     hanging.await?;
     let mut killed = everything(&scene.data_dir)?;
@@ -135,17 +138,42 @@ fn ask(run_id: &str, number: usize, wish: &str) -> Ask {
 }
 
 /// Every file below a directory, but for the lock, which says nothing.
-fn everything(dir: &Path) -> anyhow::Result<Files> {
+pub(in crate::lab) fn everything(dir: &Path) -> anyhow::Result<Files> {
     let mut files = Files::new();
     for room in ["gateway", "costs", "provider_router"] {
-        for entry in std::fs::read_dir(dir.join(room))? {
-            let path = entry?.path();
-            if path.is_file() && path.file_name().is_some_and(|name| name != "lock") {
-                files.insert(path.strip_prefix(dir)?.to_owned(), std::fs::read(&path)?);
+        for (name, bytes) in everything_in(&dir.join(room))? {
+            if name != Path::new("lock") {
+                files.insert(Path::new(room).join(name), bytes);
             }
         }
     }
     Ok(files)
+}
+
+/// Every file in a directory, by its name.
+pub(in crate::lab) fn everything_in(dir: &Path) -> anyhow::Result<Files> {
+    let mut files = Files::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_file() {
+            files.insert(path.strip_prefix(dir)?.to_owned(), std::fs::read(&path)?);
+        }
+    }
+    Ok(files)
+}
+
+/// Waits until the files of a backend stand still: projections follow the ledger at a distance.
+pub(in crate::lab) async fn at_rest(data_dir: &Path) -> anyhow::Result<()> {
+    let mut known = everything(data_dir)?;
+    for _ in 0..200 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let now = everything(data_dir)?;
+        if now == known {
+            return Ok(());
+        }
+        known = now;
+    }
+    anyhow::bail!("its files do not come to rest")
 }
 
 /// At most `most` places of so many bytes: evenly spread bytes with one bit each, or every byte

@@ -231,13 +231,17 @@ fn chosen(longest: usize, most: u64) -> Vec<Vec<Operation>> {
             .collect();
         stories.extend_from_slice(&last);
     }
-    let most = usize::try_from(most).unwrap_or(usize::MAX).min(stories.len());
-    let spread = |number: usize| number * stories.len() / most;
-    (0..most).filter_map(|number| stories.get(spread(number)).cloned()).collect()
+    spread_over(stories.len(), most).filter_map(|place| stories.get(place).cloned()).collect()
+}
+
+/// At most `most` places of so many, evenly spread.
+pub(super) fn spread_over(count: usize, most: u64) -> impl Iterator<Item = usize> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX).min(count);
+    (0..most).map(move |number| number * count / most)
 }
 
 /// A call that writes can be torn; of any other there is only before and after.
-fn moments(call: &Call) -> impl Iterator<Item = Moment> + use<> {
+pub(super) fn moments(call: &Call) -> impl Iterator<Item = Moment> + use<> {
     let writes = matches!(call.kind.as_str(), "write" | "pwrite" | "writev");
     let inside = writes.then_some(Moment::Inside);
     [Some(Moment::Before), inside, Some(Moment::After)].into_iter().flatten()

@@ -71,6 +71,8 @@ pub struct Plan {
     pub no_sync: bool,
     /// Where calls are written down.
     pub trace: Option<PathBuf>,
+    /// Where calls are kept with their bytes.
+    pub journal: Option<PathBuf>,
     /// What must say so before anything counts.
     pub switch: Option<PathBuf>,
     /// How far ahead the wall clock is: a file of [`Clock`].
@@ -140,6 +142,7 @@ impl Shim {
         }
         let files = [
             ("TOLLGATE_SHIM_TRACE", &plan.trace),
+            ("TOLLGATE_SHIM_JOURNAL", &plan.journal),
             ("TOLLGATE_SHIM_ARM", &plan.switch),
             ("TOLLGATE_SHIM_CLOCK", &plan.clock),
         ];

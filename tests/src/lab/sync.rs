@@ -3,7 +3,7 @@
 //! A sync that fails is the end: nothing is acknowledged after it, the process goes, and the next
 //! start finds everything that was acknowledged before. Where root is, the power goes as well, so
 //! that an answer which trusted the failed sync is caught. A write that fails for want of room is
-//! no end. A slow sync only makes everything slow: nothing slow is taken for failed.
+//! no end. A start of which a sync fails does not listen, and the next one finds everything. A slow sync only makes everything slow: nothing slow is taken for failed.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::lab::chance::Chance;
 use crate::lab::cut::hold_still;
 use crate::lab::load::{self, Load};
 use crate::lab::scene::Scene;
-use crate::lab::shim::{Calls, Deed, Plan, Shim, Switch};
+use crate::lab::shim::{self, Calls, Deed, Plan, Shim, Switch};
 use crate::lab::volume::{Kind, NO_RESERVE, Volume};
 use crate::lab::{Options, Report};
 
@@ -32,6 +32,8 @@ enum Trouble {
     Fails(Calls, Deed, Ends),
     /// Every sync takes up to two seconds longer.
     Slow,
+    /// Of the syncs of a start that recovers one fails.
+    Start,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ enum Ends {
 }
 
 /// Taken in turn.
-const TROUBLES: [Trouble; 8] = [
+const TROUBLES: [Trouble; 9] = [
     Trouble::Fails(Calls::Syncs, Deed::Fail("EIO"), Ends::Must),
     Trouble::Fails(Calls::Syncs, Deed::FailFrom("EIO"), Ends::Must),
     Trouble::Fails(Calls::Syncs, Deed::Fail("EIO"), Ends::Must),
@@ -52,6 +54,7 @@ const TROUBLES: [Trouble; 8] = [
     Trouble::Fails(Calls::Writes, Deed::Fail("EDQUOT"), Ends::MustNot),
     Trouble::Fails(Calls::Writes, Deed::FailFrom("EFBIG"), Ends::MustNot),
     Trouble::Slow,
+    Trouble::Start,
 ];
 
 impl Sync {
@@ -98,7 +101,9 @@ impl Sync {
         scene.flags.extend(NO_RESERVE.map(str::to_owned));
         let switch = Switch::off(scene.beside("switch"))?;
         let mut command = scene.command()?;
-        shim.wire(&mut command, &scene.data_dir, &self.plan(&switch, cycle, trouble));
+        if trouble != Trouble::Start {
+            shim.wire(&mut command, &scene.data_dir, &self.plan(&switch, cycle, trouble));
+        }
         scene.start_with(command).await?;
         load::register(&scene).await?;
         load::raise_limits(&mut scene).await?;
@@ -120,6 +125,9 @@ impl Sync {
                 volume.unmount()?;
                 volume.mount()?;
             }
+            if trouble == Trouble::Start {
+                self.start_badly(&mut scene, shim, volume.as_ref(), cycle).await?;
+            }
             scene.start().await.context("it refused to start")?;
         }
         scene.probe("ample").await?;
@@ -128,11 +136,58 @@ impl Sync {
         scene.kill()
     }
 
-    /// The call that fails moves on from cycle to cycle, so that every early one is met.
+    /// A start of which one sync fails: it does not listen, and after a power cut the next one does.
+    /// A number beyond its syncs is a start like any other.
+    async fn start_badly(
+        &mut self,
+        scene: &mut Scene,
+        shim: &Shim,
+        volume: Option<&Volume>,
+        cycle: u64,
+    ) -> anyhow::Result<()> {
+        let number = 1 + cycle / TROUBLES.len() as u64;
+        let trace = scene.beside("syncs-of-start");
+        let deed = Some((number, Deed::Fail("EIO")));
+        let plan =
+            Plan { calls: Calls::Syncs, deed, trace: Some(trace.clone()), ..Plan::default() };
+        let mut command = scene.command()?;
+        shim.wire(&mut command, &scene.data_dir, &plan);
+        let listens = scene.start_with(command).await.is_ok();
+        let syncs = shim::calls(&trace)?;
+        if let Some(volume) = volume {
+            shim.cut(&volume.path(), false)?;
+        }
+        if listens {
+            scene.kill()?;
+        }
+        let failed = syncs.iter().find(|call| call.number == number);
+        self.report.most("sync of a start that failed, last", failed.map_or(0, |_| number));
+        // The registry holds no money. A directory that is not synced is nothing to SQLite: the sync
+        // of the file that is named there follows, and counts.
+        let of_ledger = failed.filter(|call| call.path.starts_with("gateway/"));
+        if let Some(call) = of_ledger.filter(|_| listens) {
+            bail!("{call} failed, and the start went on");
+        }
+        self.report.count(if failed.is_some() { "failed starts" } else { "whole starts" }, 1);
+        if let Some(volume) = volume {
+            volume.unmount()?;
+            volume.mount()?;
+        }
+        Ok(())
+    }
+
+    /// The call that fails moves on by one each time, so that every one is met.
     fn plan(&mut self, switch: &Switch, cycle: u64, trouble: Trouble) -> Plan {
         let plan = Plan { switch: Some(switch.path()), ..Plan::default() };
         match trouble {
             Trouble::Slow => Plan { switch: None, delay_ms: Some(SLOW_MS), ..plan },
+            Trouble::Start => plan,
+            Trouble::Fails(Calls::Syncs, deed, _) => {
+                let (round, place) = (cycle / TROUBLES.len() as u64, cycle % TROUBLES.len() as u64);
+                let number = 1 + SYNCS_EACH_ROUND * round + place;
+                self.report.most("sync under load that failed, last", number);
+                Plan { calls: Calls::Syncs, deed: Some((number, deed)), ..plan }
+            }
             Trouble::Fails(calls, deed, _) => {
                 let number = 1 + cycle / TROUBLES.len() as u64 + self.chance.below(3);
                 Plan { calls, deed: Some((number, deed)), ..plan }
@@ -152,6 +207,7 @@ impl Sync {
                 tokio::time::sleep(SLOW_FOR).await;
                 self.report.count("slow syncs", 1);
             }
+            Trouble::Start => tokio::time::sleep(FULL_FOR).await,
             Trouble::Fails(.., Ends::Must) => {
                 let begun = Instant::now();
                 while is_running(scene)? {
@@ -186,6 +242,9 @@ fn is_running(scene: &Scene) -> anyhow::Result<bool> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", scene.running()?.id()));
     Ok(stat.is_ok_and(|stat| !stat.contains(") Z ")))
 }
+
+/// Of the first troubles in [`TROUBLES`] so many are syncs that fail.
+const SYNCS_EACH_ROUND: u64 = 3;
 
 /// A disk of which the power can be cut.
 const VOLUME: Kind = Kind::Ext4 { mib: 64 };

@@ -43,7 +43,9 @@ pub(super) async fn run(options: &Options, most: u64, report: &mut Report) -> an
         std::fs::remove_dir_all(scene.data_dir.join("quarantine")).ok();
         report.cycles += harmed.len() as u64;
         report.count("repaired in receipt files", harmed.len() as u64);
-        options.tell_progress(report.cycles / 100, report);
+        if report.cycles.is_multiple_of(640) {
+            options.tell_progress(report.cycles, report);
+        }
     }
     scene.start().await?;
     let verdict = scene.judge().await?;

@@ -23,15 +23,15 @@ pub(super) struct Case<'a> {
 }
 
 /// Every row of every table, and what indexes find.
-type Rows = Vec<(String, Vec<Vec<Value>>)>;
+pub(in crate::lab) type Rows = Vec<(String, Vec<Vec<Value>>)>;
 
 /// What came of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
     /// It goes on, and every row is what it was.
     Harmless,
-    /// It is refused, with this exit code.
-    Refused(i32),
+    /// It is refused, with this exit code, and says why.
+    Refused(i32, String),
     /// It goes on, and something is not what it was.
     Believed(String),
 }
@@ -71,7 +71,8 @@ impl Case<'_> {
             stage.lay_out(Some((self.name, &bytes)))?;
             let outcome = stage.start(&truth);
             let mut with_program = None;
-            if number % PROGRAM_EVERY == 0 || matches!(outcome, Outcome::Refused(code) if code != 3)
+            if number % PROGRAM_EVERY == 0
+                || matches!(&outcome, Outcome::Refused(code, _) if *code != 3)
             {
                 stage.lay_out(Some((self.name, &bytes)))?;
                 with_program = Some(stage.program(&self.options.program)?);
@@ -82,8 +83,8 @@ impl Case<'_> {
             if let Some(code) = with_program {
                 report.count("starts of the program itself", 1);
                 report.checks += 1;
-                let expected = match outcome {
-                    Outcome::Refused(code) => Some(code),
+                let expected = match &outcome {
+                    Outcome::Refused(code, _) => Some(*code),
                     Outcome::Harmless | Outcome::Believed(_) => None,
                 };
                 if code != expected {
@@ -95,7 +96,9 @@ impl Case<'_> {
                 }
             }
             report.cycles += 1;
-            self.options.tell_progress(report.cycles / 100, report);
+            if report.cycles.is_multiple_of(100) {
+                self.options.tell_progress(report.cycles / 100, report);
+            }
         }
         Ok(())
     }
@@ -106,13 +109,13 @@ impl Case<'_> {
         match outcome {
             Outcome::Harmless if is_log => report.count("harmless in the log", 1),
             Outcome::Harmless => report.count("harmless in the database", 1),
-            Outcome::Refused(3) if is_log => report.count("refused, log", 1),
-            Outcome::Refused(3) => report.count("refused, database", 1),
+            Outcome::Refused(3, _) if is_log => report.count("refused, log", 1),
+            Outcome::Refused(3, _) => report.count("refused, database", 1),
             // A version beyond ours cannot be told from a newer program's.
-            Outcome::Refused(5) => report.count("refused as newer", 1),
-            Outcome::Refused(code) => {
+            Outcome::Refused(5, _) => report.count("refused as newer", 1),
+            Outcome::Refused(code, why) => {
                 report.count("refused with another code", 1);
-                report.breach("O8", format!("{} at {place:?}: exit {code}", self.name));
+                report.breach("O8", format!("{} at {place:?}: exit {code}: {why}", self.name));
             }
             Outcome::Believed(what) => {
                 report.count("believed", 1);
@@ -123,13 +126,13 @@ impl Case<'_> {
 }
 
 /// A data directory that is laid out anew for every flip.
-struct Stage<'a> {
+pub(in crate::lab) struct Stage<'a> {
     files: &'a Files,
     home: TempDir,
 }
 
 impl<'a> Stage<'a> {
-    fn new(files: &'a Files) -> anyhow::Result<Self> {
+    pub(in crate::lab) fn new(files: &'a Files) -> anyhow::Result<Self> {
         // In memory, where there is such a place: nothing here is about lasting.
         let memory = Path::new("/dev/shm");
         let home = match memory.is_dir() {
@@ -142,12 +145,18 @@ impl<'a> Stage<'a> {
         Ok(Self { files, home })
     }
 
-    fn ledger(&self) -> PathBuf {
+    /// Where it is.
+    pub(in crate::lab) fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Where its ledger is.
+    pub(in crate::lab) fn ledger(&self) -> PathBuf {
         self.home.path().join(DATABASE)
     }
 
     /// Every file as it was, but for one.
-    fn lay_out(&self, other: Option<(&str, &[u8])>) -> anyhow::Result<()> {
+    pub(in crate::lab) fn lay_out(&self, other: Option<(&str, &[u8])>) -> anyhow::Result<()> {
         for room in ["gateway", "provider_router"] {
             for entry in std::fs::read_dir(self.home.path().join(room))? {
                 let path = entry?.path();
@@ -170,19 +179,27 @@ impl<'a> Stage<'a> {
     /// The steps of a start that read the ledger, and then every row.
     fn start(&self, truth: &Rows) -> Outcome {
         if let Err(error) = recovery::look(self.home.path()) {
-            return Outcome::Refused(exit_code(&error));
+            return Outcome::Refused(exit_code(&error), format!("{error:#}"));
         }
         let found = match rows(&self.ledger()) {
             Ok(found) => found,
             Err(error) => vec![("unreadable".into(), vec![vec![Value::Text(error.to_string())]])],
         };
         if let Err(error) = self.open() {
-            return Outcome::Refused(exit_code(&error));
+            return Outcome::Refused(exit_code(&error), format!("{error:#}"));
         }
         match difference(truth, &found) {
             None => Outcome::Harmless,
             Some(what) => Outcome::Believed(what),
         }
+    }
+
+    /// Every row, once all steps of a start went well.
+    pub(in crate::lab) fn opened(&self) -> anyhow::Result<Rows> {
+        recovery::look(self.home.path())?;
+        let found = rows(&self.ledger())?;
+        self.open()?;
+        Ok(found)
     }
 
     fn open(&self) -> anyhow::Result<()> {
@@ -225,7 +242,7 @@ fn exit_code(error: &anyhow::Error) -> i32 {
 }
 
 /// Reads all there is, by tables and by the indexes that the backend reads by.
-fn rows(ledger: &Path) -> anyhow::Result<Rows> {
+pub(in crate::lab) fn rows(ledger: &Path) -> anyhow::Result<Rows> {
     drop(Snapshot::open(ledger)?);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(ledger, flags)?;
@@ -239,6 +256,9 @@ fn rows(ledger: &Path) -> anyhow::Result<Rows> {
     let mut found = Vec::new();
     for name in all(tables)? {
         let [Value::Text(name)] = name.as_slice() else { continue };
+        if WITHOUT_MONEY.contains(&name.as_str()) {
+            continue;
+        }
         found.push((name.clone(), all(&format!("SELECT * FROM \"{name}\""))?));
     }
     for (name, sql) in [
@@ -252,7 +272,7 @@ fn rows(ledger: &Path) -> anyhow::Result<Rows> {
 }
 
 /// The first row that is another, or a table that has more or fewer.
-fn difference(truth: &Rows, found: &Rows) -> Option<String> {
+pub(in crate::lab) fn difference(truth: &Rows, found: &Rows) -> Option<String> {
     if let [(name, rows)] = found.as_slice() {
         return Some(format!("{name}: {rows:?}"));
     }
@@ -272,9 +292,30 @@ fn difference(truth: &Rows, found: &Rows) -> Option<String> {
     None
 }
 
-fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// Whether a text of a table has these words.
+pub(in crate::lab) fn mention(rows: &Rows, table: &str, words: &str) -> bool {
+    let has = |value: &Value| matches!(value, Value::Text(text) if text.contains(words));
+    let mut tables = rows.iter().filter(|(name, _)| name == table);
+    tables.any(|(_, rows)| rows.iter().flatten().any(has))
+}
+
+/// The first row of a table that is no longer there.
+pub(in crate::lab) fn lacking(was: &Rows, is: &Rows, table: &str) -> Option<String> {
+    let of = |rows: &'_ Rows| {
+        let mut tables = rows.iter().filter(|(name, _)| name == table);
+        tables.next().map(|(_, rows)| rows.clone()).unwrap_or_default()
+    };
+    let now = of(is);
+    of(was).into_iter().find(|row| !now.contains(row)).map(|row| format!("{row:?}"))
+}
+
+/// What a thread that panicked left is still there to be reported.
+pub(in crate::lab) fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+/// Tables that say nothing of money: what alarms were said, and which answers were given.
+const WITHOUT_MONEY: [&str; 2] = ["alerts", "answers"];
 
 /// Flips are judged in so many threads.
 const THREADS: usize = 2;

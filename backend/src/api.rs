@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use crate::config::Durability;
 use crate::flight::Gateway;
 use crate::hub::Hub;
-use crate::projection::Views;
+use crate::projection::{Reports, Views};
 use crate::store::Reader;
 
 mod alerts;
@@ -21,10 +21,12 @@ mod budgets;
 mod change;
 mod docs;
 mod events;
+mod explain;
 mod gateway;
 mod guard;
 mod problem;
 mod read;
+mod report;
 mod router;
 mod runs;
 
@@ -40,6 +42,8 @@ pub struct Rooms {
     pub views: Views,
     /// Receipts on disk.
     pub reader: Arc<Reader>,
+    /// Days that were asked for.
+    pub reports: Arc<Reports>,
     /// The event stream.
     pub hub: Hub,
     /// What an acknowledged receipt survives.
@@ -59,6 +63,7 @@ pub fn router(rooms: Rooms) -> Router {
         .route("/providers", get(router::list))
         .route("/providers/{name}", get(router::show).delete(router::remove))
         .route("/providers/{name}/circuit", post(router::force_circuit))
+        .route("/providers/{name}/probe", post(router::probe))
         .route("/select", post(router::select))
         .route("/stats", get(router::stats))
         .route("/health", get(router::health))
@@ -81,6 +86,8 @@ pub fn gateway(rooms: Rooms) -> Router {
         .route("/runs/{run_id}/pause", post(runs::pause))
         .route("/runs/{run_id}/resume", post(runs::resume))
         .route("/runs/{run_id}/close", post(runs::close))
+        .route("/explain/{request_id}", get(explain::explain))
+        .route("/report/daily", get(report::daily))
         .route("/audit", get(alerts::audit))
         .route("/alerts", get(alerts::list))
         .route("/alerts/{id}/ack", post(alerts::ack))

@@ -19,10 +19,10 @@ use tokio::task::JoinSet;
 use crate::api::{self, Rooms};
 use crate::audit::{self, Audit};
 use crate::config::{Config, Durability, Unbudgeted};
-use crate::flight::Gateway;
+use crate::flight::{Gateway, Plans};
 use crate::hub::Hub;
 use crate::ledger::{Ledger, Policy};
-use crate::projection::{Projection, Views};
+use crate::projection::{Projection, Reports, Views};
 use crate::receipts::ReceiptFiles;
 use crate::recovery;
 use crate::registry::Registry;
@@ -150,6 +150,7 @@ async fn furnish(
         Err(error) => return Err(error).context("failed to bring the ledger's log home"),
     }
     let reader = Arc::new(Reader::open(&path).context("failed to open the ledger for reading")?);
+    let reports = Reports::new(Reader::open(&path)?);
     let hub = Hub::new();
     let views = Views::default();
     let (told, told_rx) = sync_channel(GROUPS_WAITING);
@@ -185,6 +186,7 @@ async fn furnish(
             registry: Arc::new(registry),
             upstream: Upstream::new()?,
             deadline: config.deadline,
+            plans: Plans::default(),
         },
         views,
         reader,
@@ -193,6 +195,7 @@ async fn furnish(
         ports,
         read_only: config.read_only,
         keys: Arc::default(),
+        reports: Arc::new(reports),
     };
     Ok((rooms, projection))
 }

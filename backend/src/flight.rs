@@ -29,8 +29,10 @@ use crate::upstream::Upstream;
 use crate::upstream::dialect::Shape;
 
 mod attempt;
+mod plans;
 
 pub use attempt::AttemptError;
+pub use plans::{PLANS_MAX, Plans};
 
 /// What flights need; cheap to clone.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub struct Gateway {
     pub upstream: Upstream,
     /// How long an attempt may take.
     pub deadline: Duration,
+    /// Why the latest requests went where they went.
+    pub plans: Plans,
 }
 
 /// A request that was read and found to be one.
@@ -103,7 +107,7 @@ pub enum Delivery {
 pub enum FlightError {
     /// Nobody fits; everyone's reason is in the choice.
     #[error("no provider fits this request")]
-    NoProvider(Choice),
+    NoProvider(Arc<Choice>),
     /// The ledger gives no money.
     #[error(transparent)]
     Hold(#[from] HoldError),
@@ -175,7 +179,15 @@ impl Gateway {
             objective: request.objective,
             expected: request.expected(),
         };
-        let choice = self.registry.choose(&demand);
+        let choice = Arc::new(self.registry.choose(&demand));
+        self.plans.keep(plans::Made {
+            request_id: request.request_id.clone(),
+            run_id: request.run_id.clone(),
+            at: clock::now(),
+            objective: request.objective,
+            expected: demand.expected,
+            choice: Arc::clone(&choice),
+        });
         let mut client = attempt::Client::new(reply);
         if let Err(error) = self.try_candidates(&request, choice, &mut client).await {
             client.refuse(error);
@@ -186,7 +198,7 @@ impl Gateway {
     async fn try_candidates(
         &self,
         request: &Accepted,
-        choice: Choice,
+        choice: Arc<Choice>,
         client: &mut attempt::Client,
     ) -> Result<(), FlightError> {
         if choice.plan.candidates.is_empty() {

@@ -23,9 +23,11 @@ use crate::store::{Reader, StoreError};
 
 mod alarms;
 mod doing;
+mod report;
 mod views;
 
 use alarms::Alarms;
+pub use report::{DAYS_MAX, Reports};
 pub use views::Views;
 
 /// The thread's state.

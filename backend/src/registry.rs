@@ -119,7 +119,7 @@ impl Entry {
             managed_by: ManagedBy::Api,
             circuit: self.live.circuit(),
             quality: self.live.quality(now),
-            last_error: None,
+            last_error: self.live.last_error(),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::config::Durability;
 mod attempts;
 mod audit;
 mod error;
+mod explain;
 mod migrate;
 mod reader;
 mod restore;
@@ -33,6 +34,7 @@ pub use audit::{
     copy_into,
 };
 pub use error::{Outage, StoreError};
+pub use explain::Explained;
 pub use reader::{Page, Reader};
 pub use said::{AuditRow, Facts, Key, Used, facts_text};
 pub use seal::Rows;

@@ -17,9 +17,11 @@ use tollgate_shared::retry::Failure;
 use crate::ledger::Hold;
 
 pub mod dialect;
+mod probe;
 pub mod sse;
 
 use dialect::Outgoing;
+pub use probe::Seen;
 
 /// The pooled client of all providers.
 #[derive(Clone, Debug)]
@@ -38,6 +40,13 @@ pub struct Failed {
     pub word: String,
     /// For people; a provider's own words, cut short.
     pub detail: String,
+}
+
+impl Failed {
+    /// Nothing left this machine.
+    fn not_sent(word: &str, detail: String) -> Self {
+        Self { failure: Failure::NotSent, word: word.into(), detail }
+    }
 }
 
 impl Upstream {
@@ -81,29 +90,15 @@ impl Upstream {
         if let Some(attempt_id) = hold.attempt_id() {
             request = request.header("x-client-request-id", attempt_id.as_str());
         }
-        if let Some(variable) = &provider.api_key_env {
-            let key = std::env::var(variable).map_err(|_| Failed {
-                failure: Failure::NotSent,
-                word: "no_key".into(),
-                detail: format!("the environment variable `{variable}` is not set"),
-            })?;
-            let (name, value) = dialect::key_header(provider.dialect, &key);
-            let mut value = HeaderValue::from_str(&value).map_err(|_| Failed {
-                failure: Failure::NotSent,
-                word: "no_key".into(),
-                detail: format!("the environment variable `{variable}` holds no header value"),
-            })?;
-            value.set_sensitive(true);
+        if let Some((name, value)) = probe::key_of(provider)? {
             request = request.header(name, value);
         }
         hold.mark_sent();
         match tokio::time::timeout_at(deadline, request.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_connect() || error.is_builder() => Err(Failed {
-                failure: Failure::NotSent,
-                word: "connect_failed".into(),
-                detail: root_cause(&error),
-            }),
+            Ok(Err(error)) if error.is_connect() || error.is_builder() => {
+                Err(Failed::not_sent("connect_failed", root_cause(&error)))
+            }
             Ok(Err(error)) => Err(broken(&error)),
             Err(_) => Err(timed_out()),
         }

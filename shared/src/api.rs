@@ -20,6 +20,8 @@ use crate::window::WindowKind;
 
 mod budgets;
 mod changes;
+mod explain;
+mod report;
 mod router;
 mod runs;
 
@@ -30,8 +32,10 @@ pub use budgets::{
 pub use changes::{
     AckRequest, AlertList, AuditEntry, AuditList, SNOOZE_MINUTES_MAX, SnoozeRequest,
 };
+pub use explain::{ExplainView, ExplainedAttempt, PlanView, PlannedCandidate};
+pub use report::{Breakdown, DailyReport, DayReport, RANKING_MAX, RankedRow, Ranking};
 pub use router::{
-    Alternative, Estimate, ExpectedTokens, ProviderList, RejectedProvider, RouterStats,
+    Alternative, Estimate, ExpectedTokens, ProbeView, ProviderList, RejectedProvider, RouterStats,
     SelectAnswer, SelectRequest,
 };
 pub use runs::{

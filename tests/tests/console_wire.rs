@@ -14,6 +14,10 @@ use tollgate_tests::{House, Reply, simulator};
 mod alerts;
 #[path = "console_wire/changes.rs"]
 mod changes;
+#[path = "console_wire/days.rs"]
+mod days;
+#[path = "console_wire/why.rs"]
+mod why;
 
 /// A request with headers of its own.
 async fn send(

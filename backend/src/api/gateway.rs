@@ -60,9 +60,10 @@ pub(super) struct ReceiptQuery {
     after: Option<u64>,
     before: Option<u64>,
     limit: Option<u64>,
+    tail: Option<u64>,
 }
 
-/// `GET /receipts/{run_id}`: all of them unless `limit`; each exactly as in its file.
+/// `GET /receipts/{run_id}`: all of them unless `limit` or `tail`; each exactly as in its file.
 pub(super) async fn receipts(
     State(rooms): State<Rooms>,
     read::Segment(run_id): read::Segment,
@@ -70,15 +71,22 @@ pub(super) async fn receipts(
 ) -> Result<Json<ReceiptList>, Problem> {
     let run_id = budgets::find(&rooms, &run_id).await?.id;
     let all = Page::default();
+    if query.limit.is_some() && query.tail.is_some() {
+        return Err(Problem::field("tail", "`limit` counts from the other end"));
+    }
+    let is_tail = query.tail.is_some();
     let clamped = |asked: Option<u64>, most: u64| asked.unwrap_or(most).min(most);
     let page = Page {
         after: query.after.unwrap_or(0).min(all.before),
         before: clamped(query.before, all.before),
-        limit: clamped(query.limit, all.limit),
+        limit: clamped(query.tail.or(query.limit), all.limit),
     };
     let read = tokio::task::spawn_blocking(move || {
         let (count, total_cost_usd) = rooms.reader.total(&run_id)?;
-        let lines = rooms.reader.lines(&run_id, page)?;
+        let lines = match is_tail {
+            true => rooms.reader.last_lines(&run_id, page)?,
+            false => rooms.reader.lines(&run_id, page)?,
+        };
         Ok::<_, crate::store::StoreError>((run_id, count, total_cost_usd, lines))
     });
     let lost = |_| Problem::new(500, "lost", "the receipts were lost inside the gateway");

@@ -9,7 +9,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tollgate_shared::api::{
-    Alternative, Estimate, Health, ProviderList, RouterStats, SelectAnswer, SelectRequest,
+    Alternative, Estimate, Health, ProbeView, ProviderList, RouterStats, SelectAnswer,
+    SelectRequest,
 };
 use tollgate_shared::circuit::CircuitState;
 use tollgate_shared::id::ProviderName;
@@ -151,6 +152,29 @@ pub(super) async fn force_circuit(
     };
     record(&rooms, change, origin.key).await;
     Ok(Json(entry.view(clock::now())))
+}
+
+/// `POST /providers/{name}/probe`: one look at the list of its models, which nobody bills for.
+pub(super) async fn probe(
+    State(rooms): State<Rooms>,
+    read::Segment(name): read::Segment,
+) -> Result<Json<ProbeView>, Problem> {
+    let name: ProviderName = read::name("name", &name)?;
+    let snapshot = rooms.gateway.registry.snapshot();
+    let entry = snapshot.get(name.as_str()).ok_or_else(|| RegistryError::Unknown(name.clone()))?;
+    let at = clock::now();
+    let seen = rooms.gateway.upstream.probe(&entry.registration).await;
+    let (error, detail) = seen.error.unzip();
+    Ok(Json(ProbeView {
+        name,
+        at,
+        ok: error.is_none(),
+        status: seen.status,
+        latency_ms: seen.latency_ms,
+        lists_model: seen.lists_model,
+        error,
+        detail,
+    }))
 }
 
 /// `POST /select`: the winner, the next two, and everyone else's reason.

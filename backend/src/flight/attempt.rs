@@ -248,7 +248,7 @@ impl Attempt<'_> {
         }
         match verdict.fault {
             Fault::Provider => passage.failed(&failed.word),
-            Fault::Quota => passage.turned_away(),
+            Fault::Quota => passage.turned_away(&failed.word),
             Fault::Caller => drop(passage),
         }
         tracing::warn!(provider.name = %self.entry.registration.name, run.id = %self.request.run_id,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tollgate_shared::circuit::{Circuit, CircuitState, CircuitView};
-use tollgate_shared::provider::{Limits, Quality};
+use tollgate_shared::provider::{LastError, Limits, Quality};
 use tollgate_shared::select::LimitKind;
 use tollgate_shared::time::Timestamp;
 use tollgate_shared::window::Histogram;
@@ -27,6 +27,7 @@ struct State {
     slots: VecDeque<Slot>,
     figures: Figures,
     told: Option<Figures>,
+    last_error: Option<LastError>,
 }
 
 /// Ten seconds of traffic.
@@ -38,6 +39,8 @@ struct Slot {
     started: u32,
     answered: u32,
     failed: u32,
+    /// Of those that failed: for their number.
+    throttled: u32,
     tokens: u64,
 }
 
@@ -53,6 +56,8 @@ pub struct Figures {
     /// Share of attempts that were answered, in parts per million.
     pub success_ppm: Option<u32>,
     attempts: u64,
+    throttled_ppm: Option<u32>,
+    tokens_per_min: u64,
 }
 
 impl Live {
@@ -106,8 +111,14 @@ impl Live {
             success_rate: figures.success_ppm.map(share),
             availability: None,
             attempts: figures.attempts,
-            ..Quality::default()
+            throttled_rate: figures.throttled_ppm.map(share),
+            tokens_per_min: figures.tokens_per_min,
         }
+    }
+
+    /// Its latest failure.
+    pub fn last_error(&self) -> Option<LastError> {
+        self.state().last_error.clone()
     }
 
     /// Whether the figures differ from those that were last told.
@@ -169,24 +180,32 @@ impl State {
 
 fn work_out(slots: &VecDeque<Slot>, now: Timestamp) -> Figures {
     let (mut latency, mut ttft) = (Histogram::default(), Histogram::default());
-    let (mut answered, mut failed) = (0_u64, 0_u64);
+    let (mut answered, mut failed, mut throttled, mut tokens) = (0_u64, 0_u64, 0_u64, 0_u64);
     let kept = SLOT_S * 1_000 * SLOTS as i64;
     for slot in slots.iter().filter(|slot| now.millis_since(slot.start) < kept) {
         latency.merge(&slot.latency);
         ttft.merge(&slot.ttft);
         answered += u64::from(slot.answered);
         failed += u64::from(slot.failed);
+        throttled += u64::from(slot.throttled);
+        tokens = tokens.saturating_add(slot.tokens);
     }
     let attempts = answered + failed;
     let enough = latency.count() >= MEASURED_MIN;
-    let success = (answered * 1_000_000).checked_div(attempts);
+    let of_attempts = |part: u64| {
+        let ppm = (part * 1_000_000).checked_div(attempts);
+        ppm.and_then(|ppm| u32::try_from(ppm).ok())
+    };
     Figures {
         at: now,
         p50_ms: latency.quantile_ms(50).filter(|_| enough),
         p95_ms: latency.quantile_ms(95).filter(|_| enough),
         ttft_p95_ms: ttft.quantile_ms(95),
-        success_ppm: success.and_then(|ppm| u32::try_from(ppm).ok()),
+        success_ppm: of_attempts(answered),
         attempts,
+        throttled_ppm: of_attempts(throttled),
+        // The slots cover five minutes, also where the first of them were silent.
+        tokens_per_min: tokens / 5,
     }
 }
 
@@ -230,6 +249,7 @@ impl Passage {
         let changed = {
             let mut state = self.entry.live.state();
             state.slot(now).failed += 1;
+            state.last_error = Some(LastError { at: now, what: what.to_owned() });
             let changed = state.circuit.fail(now, what, may_open);
             state.opened_itself |= changed;
             changed
@@ -240,10 +260,14 @@ impl Passage {
     }
 
     /// It failed, and the provider's circuit is not to feel it; its success rate is.
-    pub fn turned_away(mut self) {
+    pub fn turned_away(mut self, what: &str) {
         self.told = true;
+        let now = clock::now();
         let mut state = self.entry.live.state();
-        state.slot(clock::now()).failed += 1;
+        let slot = state.slot(now);
+        slot.failed += 1;
+        slot.throttled += 1;
+        state.last_error = Some(LastError { at: now, what: what.to_owned() });
         state.circuit.tell_nothing();
     }
 }

@@ -1,5 +1,6 @@
 //! Receipts read back, beside the writer and never in its way.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,6 +16,15 @@ use crate::store::{StoreError, read_only, rows};
 #[derive(Debug)]
 pub struct Reader {
     db: Mutex<Connection>,
+    /// What each run's receipts added up to when somebody last asked: they only grow.
+    totals: Mutex<HashMap<RunId, Total>>,
+}
+
+/// A run's receipts up to a place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Total {
+    seq: u64,
+    sum: Usd,
 }
 
 /// Which of a run's receipts to read.
@@ -39,7 +49,7 @@ impl Default for Page {
 impl Reader {
     /// Opens the ledger that the writer has created.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self { db: Mutex::new(read_only(path)?) })
+        Ok(Self { db: Mutex::new(read_only(path)?), totals: Mutex::default() })
     }
 
     /// A run's lines, oldest first.
@@ -53,15 +63,70 @@ impl Reader {
         })
     }
 
-    /// How many receipts a run has, and what they add up to: added here, never by SQL `SUM`.
+    /// A run's last lines, oldest first: the newest page, without the others.
+    pub fn last_lines(&self, run_id: &RunId, page: Page) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT line FROM receipts WHERE run_id = ? AND seq > ? AND seq < ? \
+                   ORDER BY seq DESC LIMIT ?";
+        let mut lines: Vec<String> = self.with(|db| {
+            let mut statement = db.prepare_cached(sql)?;
+            let key = params![run_id.as_str(), page.after, page.before, page.limit];
+            statement.query_map(key, |row| row.get(0))?.collect()
+        })?;
+        lines.reverse();
+        Ok(lines)
+    }
+
+    /// How many receipts a run has, and what they add up to: added here, never by SQL `SUM`. Only
+    /// those that were not there before are read.
     pub fn total(&self, run_id: &RunId) -> Result<(u64, Usd), StoreError> {
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = totals.get(run_id).copied().unwrap_or_default();
+        let sql = "SELECT seq, cost FROM receipts WHERE run_id = ? AND seq > ? ORDER BY seq";
+        let total = self.with(|db| {
+            let mut statement = db.prepare_cached(sql)?;
+            let mut rows = statement.query(params![run_id.as_str(), known.seq])?;
+            let mut total = known;
+            while let Some(row) = rows.next()? {
+                total = Total { seq: row.get(0)?, sum: total.sum + Usd::from_column(row.get(1)?) };
+            }
+            Ok(total)
+        })?;
+        if totals.len() >= TOTALS_MAX && !totals.contains_key(run_id) {
+            totals.clear();
+        }
+        totals.insert(run_id.clone(), total);
+        // Places are dense from 1, so the last one is their number.
+        Ok((total.seq, total.sum))
+    }
+
+    /// The receipts from an id on and before a moment, at most so many, each handed to `take` with
+    /// its id and time. Answers whether there may be more of them.
+    pub fn from_id(
+        &self,
+        (id, end): (i64, Timestamp),
+        most: u32,
+        mut take: impl FnMut(i64, Timestamp, &str),
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT id, at_us, line FROM receipts WHERE id >= ? ORDER BY id LIMIT ?";
         self.with(|db| {
-            let mut statement = db.prepare_cached("SELECT cost FROM receipts WHERE run_id = ?")?;
-            let costs = statement.query_map([run_id.as_str()], |row| row.get(0))?;
-            costs.into_iter().try_fold((0, Usd::ZERO), |(count, sum), cost| {
-                Ok((count + 1, sum + Usd::from_column(cost?)))
-            })
+            let mut statement = db.prepare_cached(sql)?;
+            let mut rows = statement.query(params![id, most])?;
+            let mut count = 0;
+            while let Some(row) = rows.next()? {
+                let at = Timestamp::from_micros(row.get(1)?);
+                if at >= end {
+                    return Ok(false);
+                }
+                take(row.get(0)?, at, row.get_ref(2)?.as_str()?);
+                count += 1;
+            }
+            Ok(count == most)
         })
+    }
+
+    /// The first id of a receipt that is not before a moment.
+    pub fn first_id(&self, at: Timestamp) -> Result<i64, StoreError> {
+        self.with(|db| first_since(db, at))
     }
 
     /// How many receipts there are in all.
@@ -133,3 +198,6 @@ fn first_since(db: &Connection, at: Timestamp) -> rusqlite::Result<i64> {
     }
     Ok(low)
 }
+
+/// Runs whose totals are remembered; beyond it all are read anew.
+const TOTALS_MAX: usize = 10_000;

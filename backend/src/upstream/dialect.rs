@@ -121,6 +121,9 @@ pub fn outgoing(
     }
 }
 
+/// The version of Anthropic's API that is spoken.
+pub const ANTHROPIC_VERSION: &str = anthropic::VERSION;
+
 /// The header that carries a provider's key.
 pub fn key_header(dialect: Dialect, key: &str) -> (&'static str, String) {
     match dialect {

@@ -10,6 +10,7 @@ use crate::id::{ModelName, ProviderName};
 use crate::money::Usd;
 use crate::provider::{ProviderView, Requirements};
 use crate::select::{Objective, Score};
+use crate::time::Timestamp;
 use crate::usage::Usage;
 
 /// Body of `POST /select`.
@@ -95,7 +96,7 @@ pub struct Alternative {
 }
 
 /// A provider that does not fit.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RejectedProvider {
     /// Its name.
     pub name: ProviderName,
@@ -112,6 +113,27 @@ pub struct ProviderList {
     pub providers: Vec<ProviderView>,
     /// How many.
     pub count: usize,
+}
+
+/// Answer of `POST /providers/{name}/probe`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeView {
+    /// Who was asked for the list of its models.
+    pub name: ProviderName,
+    /// When.
+    pub at: Timestamp,
+    /// Whether it answered with a list.
+    pub ok: bool,
+    /// HTTP status; null where nothing answered.
+    pub status: Option<u16>,
+    /// How long the answer took.
+    pub latency_ms: u64,
+    /// Whether its list has the model; null where there is no list.
+    pub lists_model: Option<bool>,
+    /// A stable word for what went wrong: `connect_failed`, `no_key`, `timeout`, `status_401`.
+    pub error: Option<String>,
+    /// The same for people; a provider's own words, cut short.
+    pub detail: Option<String>,
 }
 
 /// Answer of the router's `GET /stats`.

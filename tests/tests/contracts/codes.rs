@@ -98,16 +98,18 @@ fn source(file: &str) -> String {
 }
 
 /// Where codes are given.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 14] = [
     "backend/src/api.rs",
     "backend/src/api/alerts.rs",
     "backend/src/api/budgets.rs",
     "backend/src/api/change.rs",
     "backend/src/api/events.rs",
+    "backend/src/api/explain.rs",
     "backend/src/api/gateway.rs",
     "backend/src/api/guard.rs",
     "backend/src/api/problem.rs",
     "backend/src/api/read.rs",
+    "backend/src/api/report.rs",
     "backend/src/api/router.rs",
     "backend/src/ledger/writer/admission.rs",
     "shared/src/budget/run.rs",

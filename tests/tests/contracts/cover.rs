@@ -6,9 +6,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 use tollgate_shared::alert::Alert;
 use tollgate_shared::api::{
-    AccountView, AlertList, AuditList, BudgetList, BudgetView, ErrorBody, Health, MetricsView,
-    ProviderList, ReceiptList, RouteAnswer, RouterStats, RunList, SelectAnswer, StreamStats,
-    UnknownList,
+    AccountView, AlertList, AuditList, BudgetList, BudgetView, DailyReport, ErrorBody, ExplainView,
+    Health, MetricsView, ProbeView, ProviderList, ReceiptList, RouteAnswer, RouterStats, RunList,
+    SelectAnswer, StreamStats, UnknownList,
 };
 use tollgate_shared::provider::ProviderView;
 use tollgate_shared::receipt::Receipt;
@@ -33,6 +33,9 @@ fn every_property_that_is_serialised_stands_in_its_contract() {
         ("alert", of::<Alert>()),
         ("alerts", of::<AlertList>()),
         ("audit", of::<AuditList>()),
+        ("daily_report", of::<DailyReport>()),
+        ("explain", of::<ExplainView>()),
+        ("probe", of::<ProbeView>()),
         ("metrics", of::<MetricsView>()),
         ("receipts", of::<ReceiptList>()),
         ("routing_receipt", of::<Receipt>()),

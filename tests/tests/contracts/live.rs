@@ -32,6 +32,9 @@ async fn what_is_answered_is_valid() -> anyhow::Result<()> {
     answers.valid("budget", 200, &house.post(&house.gateway("/budget"), &budget).await?)?;
     let routed = house.route("my-run", "gpt-4", "Hello!").await?;
     answers.valid("route_answer", 200, &routed)?;
+    let request_id = routed.json()["request_id"].as_str().unwrap_or_default().to_owned();
+    let probe = house.router("/providers/one/probe");
+    answers.valid("probe", 200, &house.post(&probe, &json!({})).await?)?;
     house.budget("tight", "0.000001").await?;
     answers.valid("error", 402, &house.route("tight", "gpt-4", "Hello!").await?)?;
     let known = json!({"minutes": 30, "note": "it is meant to be"});
@@ -58,6 +61,9 @@ async fn what_is_answered_is_valid() -> anyhow::Result<()> {
         ("account", house.gateway("/fleet/budget")),
         ("unknowns", house.gateway("/unknowns")),
         ("audit", house.gateway("/audit")),
+        ("daily_report", house.gateway("/report/daily?days=2")),
+        ("receipts", house.gateway("/receipts/my-run?tail=1")),
+        ("explain", house.gateway(&format!("/explain/{request_id}"))),
         ("alerts", house.gateway("/alerts?state=all")),
         ("health", house.gateway("/health")),
         ("stream_stats", house.events("/stats")),

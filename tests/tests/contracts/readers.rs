@@ -6,9 +6,9 @@ use tollgate_backend::upstream::dialect::Shape;
 use tollgate_shared::alert::Alert;
 use tollgate_shared::api::{
     AccountView, AckRequest, AlertList, AuditList, BudgetList, BudgetRequest, BudgetView,
-    ErrorBody, FleetRequest, Health, MetricsView, ProviderList, ReceiptList, ResolveRequest,
-    RouteAnswer, RouteRequest, RouterStats, RunList, SelectAnswer, SelectRequest, SnoozeRequest,
-    StateRequest, StreamStats, UnknownList,
+    DailyReport, ErrorBody, ExplainView, FleetRequest, Health, MetricsView, ProbeView,
+    ProviderList, ReceiptList, ResolveRequest, RouteAnswer, RouteRequest, RouterStats, RunList,
+    SelectAnswer, SelectRequest, SnoozeRequest, StateRequest, StreamStats, UnknownList,
 };
 use tollgate_shared::body::Body;
 use tollgate_shared::circuit::CircuitState;
@@ -75,6 +75,9 @@ pub fn read(schema: &str, text: &str) -> Result<Option<String>, String> {
         "alert" => through::<Alert>(text),
         "alerts" => through::<AlertList>(text),
         "audit" => through::<AuditList>(text),
+        "daily_report" => through::<DailyReport>(text),
+        "explain" => through::<ExplainView>(text),
+        "probe" => through::<ProbeView>(text),
         "metrics" => through::<MetricsView>(text),
         "error" => through::<ErrorBody>(text),
         "health" => through::<Health>(text),

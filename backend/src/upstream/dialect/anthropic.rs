@@ -296,7 +296,7 @@ impl AnsweredBlock<'_> {
 }
 
 /// The version whose requests and answers are written here.
-const VERSION: &str = "2023-06-01";
+pub(super) const VERSION: &str = "2023-06-01";
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,10 @@
-//! The routes of what wants attention, and of what people changed.
+//! The routes of what wants attention, of what people changed, and of why.
 
 use schemars::SchemaGenerator;
 use tollgate_shared::alert::Alert;
-use tollgate_shared::api::{AlertList, AuditList};
+use tollgate_shared::api::{AlertList, AuditList, DailyReport, ExplainView};
 
-use super::gateway::{NO_LEDGER, NO_ROOM};
+use super::gateway::{NO_LEDGER, NO_ROOM, NO_RUN_ID};
 use super::{
     Answer, JSON, Kind, LOST, MISSING, Method, NO_JSON, Route, TOO_LARGE, TWICE, UNKNOWN, WRONG,
     answer, query,
@@ -23,6 +23,46 @@ pub(super) const AUDIT: Route = Route {
     body: None,
     answers: &[answer(200, "The changes.", &[(JSON, SchemaGenerator::subschema_for::<AuditList>)])],
     errors: &[LOST, NO_LEDGER],
+};
+
+/// `GET /explain/{request_id}`.
+pub(super) const EXPLAIN: Route = Route {
+    method: Method::Get,
+    path: "/explain/{request_id}",
+    summary: "Why a request went where it went: its plan, its attempts, their receipts and prices.",
+    parameters: &[query("run_id", Kind::Text, "The run, where several used the name.")],
+    body: None,
+    answers: &[answer(
+        200,
+        "All that is known of it.",
+        &[(JSON, SchemaGenerator::subschema_for::<ExplainView>)],
+    )],
+    errors: &[
+        NO_RUN_ID,
+        (400, "invalid_request_id"),
+        (404, "unknown_request"),
+        (409, "several_runs"),
+        LOST,
+        NO_LEDGER,
+    ],
+};
+
+/// `GET /report/daily`.
+pub(super) const DAILY: Route = Route {
+    method: Method::Get,
+    path: "/report/daily",
+    summary: "Days in UTC: what was spent on each, hour by hour, and by whom.",
+    parameters: &[
+        query("date", Kind::Text, "The last day, such as `2026-11-23`; today, unless said."),
+        query("days", Kind::Count, "How many, from 1 to 31; 7, unless said."),
+    ],
+    body: None,
+    answers: &[answer(
+        200,
+        "The days, and all of them together.",
+        &[(JSON, SchemaGenerator::subschema_for::<DailyReport>)],
+    )],
+    errors: &[WRONG, LOST, NO_LEDGER],
 };
 
 /// `GET /alerts`.

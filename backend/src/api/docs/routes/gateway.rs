@@ -96,7 +96,12 @@ pub(in crate::api::docs) const GATEWAY: Service = Service {
             parameters: &[
                 query("after", Kind::Count, "Only those with a larger `seq`."),
                 query("before", Kind::Count, "Only those with a smaller `seq`."),
-                query("limit", Kind::Count, "At most so many."),
+                query("limit", Kind::Count, "At most so many, the oldest of them."),
+                query(
+                    "tail",
+                    Kind::Count,
+                    "At most so many, the newest of them; not with `limit`.",
+                ),
             ],
             body: None,
             answers: &[answer(
@@ -104,7 +109,7 @@ pub(in crate::api::docs) const GATEWAY: Service = Service {
                 "The receipts, oldest first.",
                 &[(JSON, SchemaGenerator::subschema_for::<ReceiptList>)],
             )],
-            errors: &[NO_RUN_ID, NO_RUN, LOST, NO_LEDGER],
+            errors: &[NO_RUN_ID, NO_RUN, WRONG, LOST, NO_LEDGER],
         },
         Route {
             method: Method::Post,
@@ -176,6 +181,8 @@ pub(in crate::api::docs) const GATEWAY: Service = Service {
             )],
             errors: &[NO_LEDGER],
         },
+        alerts::EXPLAIN,
+        alerts::DAILY,
         alerts::AUDIT,
         alerts::ALERTS,
         alerts::ACK,

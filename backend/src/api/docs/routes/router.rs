@@ -1,7 +1,7 @@
 //! The routes of the provider router, :6103.
 
 use schemars::SchemaGenerator;
-use tollgate_shared::api::{ProviderList, RouterStats, SelectAnswer};
+use tollgate_shared::api::{ProbeView, ProviderList, RouterStats, SelectAnswer};
 use tollgate_shared::provider::ProviderView;
 
 use super::{
@@ -83,6 +83,19 @@ pub(in crate::api::docs) const ROUTER: Service = Service {
             body: Some(CIRCUIT_REQUEST),
             answers: &[answer(200, "The provider, with its circuit.", PROVIDER)],
             errors: &[NO_JSON, TWICE, NO_PROVIDER_NAMED, TOO_LARGE, WRONG, MISSING, UNKNOWN],
+        },
+        Route {
+            method: Method::Post,
+            path: "/providers/{name}/probe",
+            summary: "Asks the provider for the list of its models, once: no paid call.",
+            parameters: &[],
+            body: None,
+            answers: &[answer(
+                200,
+                "What was seen, also where nothing answered.",
+                &[(JSON, SchemaGenerator::subschema_for::<ProbeView>)],
+            )],
+            errors: &[WRONG, (404, "unknown_provider")],
         },
         Route {
             method: Method::Post,

@@ -548,6 +548,11 @@ fn priced(mut receipt: Receipt) -> Receipt {
 
 fn receipt(line: &ReceiptLine<'_>, seq: u64) -> Receipt {
     let (ago, [run, agent, provider], [input, output], cost, latency_ms, status, why, from) = *line;
+    let objective = match (why, run) {
+        ("cheapest eligible" | "free", _) => Objective::Cost,
+        (_, "R-211") => Objective::Latency,
+        _ => Objective::Balanced,
+    };
     // A fallback belongs to the request that failed before it, and came after.
     let within = match (status, from) {
         (Status::Voided, _) => 65,
@@ -586,9 +591,9 @@ fn receipt(line: &ReceiptLine<'_>, seq: u64) -> Receipt {
         evidence: None,
         flags: Vec::new(),
         decision: Decision {
-            objective: Objective::Balanced,
+            objective,
             why: why.into(),
-            cheapest_usd: usd("0.0043"),
+            cheapest_usd: usd(if objective == Objective::Cost { cost } else { "0.0043" }),
             candidates: 5,
         },
         prev: String::new(),

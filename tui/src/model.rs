@@ -38,6 +38,7 @@ pub use history::{Group, History, QUARTER_S, SPAN_S, Span};
 pub use link::{Freshness, Link};
 pub use pane::{Key, Pane, PaneId, Panes};
 pub use pulse::Pulse;
+pub use routing::{Fallback, Left, Routing, Wanted, word as objective_word};
 pub use tail::{Row, Sent, Tail, What};
 
 /// The console.
@@ -81,6 +82,8 @@ pub struct Model {
     pub metrics: Option<MetricsView>,
     /// What was asked for because somebody looked.
     pub fetched: Fetched,
+    /// What the Routing screen lists, folded while it is shown.
+    pub routing: Routing,
     /// What WHO and the chart are grouped by.
     pub group: Group,
     /// Whether a pane has the whole body.
@@ -304,6 +307,7 @@ impl Model {
             window: ChartWindow::default(),
             metrics: None,
             fetched: Fetched::default(),
+            routing: Routing::default(),
             group: Group::default(),
             zoomed: false,
             settings,

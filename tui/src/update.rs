@@ -18,6 +18,7 @@ use crate::model::{Link, Model, Settings};
 mod browse;
 mod deeds;
 mod dialogs;
+mod fetch;
 mod fold;
 mod forms;
 mod palette;
@@ -28,6 +29,16 @@ pub(crate) mod take_out;
 
 /// Changes the model by one message.
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
+    let looks = matches!(message, Message::Key(_) | Message::Clock(_) | Message::Mouse(..));
+    let mut effects = take_in(model, message);
+    if looks {
+        effects.extend(fetch::look(model));
+    }
+    effects
+}
+
+/// One message, into its leaf.
+fn take_in(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(chord) => press(model, chord),
         Message::Paste(text) => {

@@ -117,7 +117,9 @@ pub(super) fn row(model: &Model, key: &Key) -> Option<String> {
 pub(super) fn json(model: &Model, key: &Key) -> Option<String> {
     let day = model.day();
     match key {
-        Key::Run(run) | Key::Agent(run, _) => serde_json::to_string(day.runs.get(run)?.budget.as_ref()?).ok(),
+        Key::Run(run) | Key::Agent(run, _) => {
+            serde_json::to_string(day.runs.get(run)?.budget.as_ref()?).ok()
+        }
         Key::Provider(name) => serde_json::to_string(day.providers.get(name)?).ok(),
         Key::Alert(id) => serde_json::to_string(day.alerts.get(id)?).ok(),
         Key::Name(name) => serde_json::to_string(&**name).ok(),

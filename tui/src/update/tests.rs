@@ -539,15 +539,9 @@ fn the_first_receipt_that_differs_is_one_key_away() {
     let missing = list(
         r#"{"seq":9900,"cost_usd":0.5},{"seq":9901,"cost_usd":0.125},{"seq":9902,"cost_usd":0.25}"#,
     );
-    assert!(
-        missing.contains("seq 9901 of $0.125 is in the ledger and never came"),
-        "{missing}"
-    );
+    assert!(missing.contains("seq 9901 of $0.125 is in the ledger and never came"), "{missing}");
     let other = list(r#"{"seq":9900,"cost_usd":0.500000000001}"#);
-    assert!(
-        other.contains("seq 9900 came with $0.5; the ledger has $0.500000000001"),
-        "{other}"
-    );
+    assert!(other.contains("seq 9900 came with $0.5; the ledger has $0.500000000001"), "{other}");
     assert!(list("7").contains("cannot be read"));
 }
 

@@ -4,9 +4,8 @@
 //! candidate with its score comes when the backend was asked.
 
 use tollgate_shared::money::Usd;
-use tollgate_shared::select::Objective;
 
-use crate::model::{Model, Row, Sent};
+use crate::model::{Model, Row, Sent, objective_word};
 use crate::theme::Tone;
 use crate::view::detail::{Line, Page};
 
@@ -17,7 +16,7 @@ pub(super) fn lines(page: &Page<'_>, model: &Model, (row, sent): (&Row, &Sent)) 
     let eligible = candidates.map_or(String::new(), |count| format!("  {count} eligible"));
     let mut lines = vec![page.with(
         "plan",
-        vec![(objective(sent.objective).into(), theme.strong()), (eligible, theme.text())],
+        vec![(objective_word(sent.objective).into(), theme.strong()), (eligible, theme.text())],
     )];
     if !sent.why.is_empty() {
         lines.push(page.fact("  why", &*sent.why));
@@ -54,14 +53,4 @@ pub(super) fn cheapest(page: &Page<'_>, sent: &Sent) -> Line {
         (page.usd(sent.cheapest_usd), page.theme.text()),
         (format!(", {} less", page.usd(over)), page.theme.tone(Tone::Caution)),
     ]
-}
-
-/// An objective in a word.
-pub(in crate::view) const fn objective(objective: Objective) -> &'static str {
-    match objective {
-        Objective::Cost => "cost",
-        Objective::Latency => "latency",
-        Objective::Balanced => "balanced",
-        Objective::Availability => "availability",
-    }
 }

@@ -4,7 +4,7 @@
 
 use super::{chain, lines, plan, sums};
 use crate::format;
-use crate::model::{Model, Row, Sent};
+use crate::model::{Model, Row, Sent, objective_word};
 use crate::view::detail::{Line, Page};
 use crate::view::status;
 
@@ -39,7 +39,7 @@ pub(super) fn lines(page: &Page<'_>, model: &Model, (row, sent): (&Row, &Sent)) 
         took.push((word.to_owned(), tone));
     }
     took.extend(lines::promise(page, model, sent));
-    let why = format!("{}  {}", plan::objective(sent.objective), sent.why);
+    let why = format!("{}  {}", objective_word(sent.objective), sent.why);
     vec![
         page.with("cost", cost),
         page.with("", proof),

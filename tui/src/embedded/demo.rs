@@ -109,6 +109,11 @@ pub async fn demo(args: DemoArgs, mut options: ConsoleOptions) -> anyhow::Result
     let gateway = stage.gateway();
     let swarm = Swarm::start(&gateway, &stage.client, (args.rate, args.seed));
     if args.headless {
+        let Backend { router, events, .. } = &stage.backend;
+        #[expect(clippy::print_stderr, reason = "where to look, for a console beside it")]
+        {
+            eprintln!("ready router={router} gateway={} events={events}", stage.backend.gateway);
+        }
         stage.report_every_second(&swarm, args.duration.unwrap_or(HEADLESS_DEFAULT)).await?;
     } else {
         options.router = format!("http://{}", stage.backend.router);

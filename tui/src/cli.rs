@@ -16,21 +16,33 @@
 //! `once` has the codes that monitors expect, see [`once`].
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::console::ConsoleOptions;
+use crate::replay::ReplayOptions;
 
 mod alerts;
 mod api;
 mod budget;
 mod circuit;
 mod connection;
+mod doctor;
+mod explain;
+mod gather;
+mod once;
 mod outcome;
+mod pages;
+mod plain;
 mod providers;
+mod receipts;
+mod report;
 mod runs;
 mod shot;
+mod status;
 mod table;
 
 pub use connection::Connection;
@@ -74,6 +86,21 @@ enum Verb {
     /// Alerts: list, ack, snooze.
     #[command(subcommand)]
     Alerts(alerts::Verb),
+    /// A run's receipts, and each new one as it comes.
+    Receipts(receipts::Args),
+    /// One request whole: attempts, prices, and why each provider was chosen or not.
+    Explain(explain::Args),
+    /// Days, weeks, or one run.
+    #[command(subcommand)]
+    Report(report::Verb),
+    /// One line for a status bar or a prompt.
+    Status(status::Args),
+    /// One screen as a table, with an exit code for monitors.
+    Once(once::Args),
+    /// A sentence for each change: for screen readers, pipes and logs.
+    Plain(plain::Args),
+    /// The console over receipt files, without a backend.
+    Replay(ReplayArgs),
     /// Prints a picture of a screen.
     Shot(shot::Args),
     /// Backend, three simulated providers, a small synthetic swarm, and the console on top.
@@ -85,6 +112,26 @@ enum Verb {
         #[arg(long)]
         md: bool,
     },
+    /// What works here, what does not, and what to do about it.
+    Doctor,
+    /// Prints completions for a shell.
+    Completions(pages::CompletionArgs),
+    /// Prints the manual page.
+    Man(pages::ManArgs),
+}
+
+/// What is replayed, and how fast.
+#[derive(Debug, clap::Args)]
+struct ReplayArgs {
+    /// Receipt files, or folders of them, such as artifacts/costs; folders are watched.
+    #[arg(required = true, value_name = "FILE")]
+    paths: Vec<PathBuf>,
+    /// So many times faster than it happened: 60x. Without it, everything at once.
+    #[arg(long, value_parser = speed)]
+    speed: Option<u32>,
+    /// Sentences instead of the console.
+    #[arg(long)]
+    plain: bool,
 }
 
 /// Runs the command line of this process.
@@ -111,11 +158,27 @@ fn usage(error: &clap::Error, words: &[OsString]) -> ExitCode {
     }
 }
 
-/// Hands over to the verb.
+/// Hands over to the verb. Those that need no backend come first, for they must work where the
+/// configuration does not.
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let (options, _resolved) = cli.connection.options()?;
+    let (options, resolved) = match &cli.command {
+        Some(Verb::Doctor) => return runtime()?.block_on(doctor::run(&cli.connection)),
+        Some(Verb::Completions(args)) => return pages::completions(args).map(success),
+        Some(Verb::Man(args)) => return pages::man(args).map(success),
+        _ => cli.connection.options()?,
+    };
     let done = match cli.command {
+        None if is_plain() => talk(plain::Args::default(), &options),
         None => open(options),
+        Some(Verb::Status(args)) => {
+            return status::run(&args, &options, resolved.status.as_deref(), runtime);
+        }
+        Some(Verb::Once(args)) => return runtime()?.block_on(once::run(args, &options)),
+        Some(Verb::Plain(args)) => talk(args, &options),
+        Some(Verb::Replay(args)) => replay(args, options),
+        Some(Verb::Receipts(args)) => runtime()?.block_on(receipts::run(args, &options)),
+        Some(Verb::Explain(args)) => ask(&options, async |api| explain::run(args, &api).await),
+        Some(Verb::Report(verb)) => ask(&options, async |api| report::run(verb, &api).await),
         Some(Verb::Providers(verb)) => ask(&options, async |api| providers::run(verb, &api).await),
         Some(Verb::Budget(verb)) => ask(&options, async |api| budget::run(verb, &api).await),
         Some(Verb::Runs(args)) => ask(&options, async |api| runs::list(args, &api).await),
@@ -136,8 +199,47 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Ok(backend_runtime()?.block_on(crate::embedded::demo(args, options))?)
         }
         Some(Verb::Keys { md }) => print(&options.settings.keys.print(md)),
+        Some(Verb::Doctor | Verb::Completions(_) | Verb::Man(_)) => Ok(()),
     };
-    done.map(|()| ExitCode::SUCCESS)
+    done.map(success)
+}
+
+const fn success(_: ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+/// Whether a screen would be of no use: no terminal, or one that cannot move its cursor.
+fn is_plain() -> bool {
+    !std::io::stdout().is_terminal() || std::env::var("TERM").is_ok_and(|term| term == "dumb")
+}
+
+/// A sentence for each change.
+fn talk(args: plain::Args, options: &ConsoleOptions) -> Done {
+    runtime()?.block_on(plain::run(args, options))
+}
+
+/// The console over files: it changes nothing, and there is nobody it could ask to.
+fn replay(args: ReplayArgs, mut options: ConsoleOptions) -> Done {
+    let missing = args.paths.iter().find(|path| !path.exists());
+    if let Some(path) = missing {
+        return Err(Failure::Absent(format!("there is no `{}`", path.display())));
+    }
+    options.settings.profile = "replay".into();
+    options.settings.read_only = true;
+    options.gateway =
+        args.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
+    options.replay = Some(ReplayOptions { paths: args.paths, speed: args.speed });
+    if args.plain || is_plain() {
+        return talk(plain::Args::default(), &options);
+    }
+    Ok(runtime()?.block_on(crate::console::run(options))?)
+}
+
+/// `60x`, from 1 to 100,000.
+fn speed(text: &str) -> Result<u32, String> {
+    let digits = text.strip_suffix(['x', '×']).unwrap_or(text);
+    let speed = digits.parse().ok().filter(|speed| (1..=100_000).contains(speed));
+    speed.ok_or_else(|| "a factor such as 60x, from 1x to 100000x".into())
 }
 
 /// One question or change, on one thread.

@@ -75,6 +75,9 @@ impl Client {
             Target::Gateway => &self.gateway,
             Target::Router => &self.router,
         };
+        if base.is_empty() {
+            return Err("there is no backend behind receipt files".into());
+        }
         let url = format!("{base}{}", call.path);
         let key = format!("{}-{}", self.session, call.number);
         let request = match call.method {

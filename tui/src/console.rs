@@ -27,6 +27,7 @@ use crate::client::{Client, ClientOptions};
 use crate::feed::{Delta, Feed, FeedOptions, clock};
 use crate::message::{Effect, Export, Message, Reply};
 use crate::model::{Model, Settings};
+use crate::replay::{self, ReplayOptions};
 use crate::settings::{self, Chosen, Files, News, State};
 use crate::term::{self, Term};
 use crate::theme::{Depth, ThemeChoice, ground};
@@ -52,6 +53,8 @@ pub struct ConsoleOptions {
     pub operator: Option<String>,
     /// The files that are watched, and what outweighs them; none in pictures and tests.
     pub files: Option<(Files, Chosen)>,
+    /// Receipt files in place of a backend.
+    pub replay: Option<ReplayOptions>,
 }
 
 impl Default for ConsoleOptions {
@@ -65,6 +68,7 @@ impl Default for ConsoleOptions {
             settings: Settings { profile: "local".into(), ..Settings::default() },
             operator: None,
             files: None,
+            replay: None,
         }
     }
 }
@@ -83,6 +87,9 @@ impl ConsoleOptions {
     pub fn feed(&self) -> (mpsc::Receiver<Delta>, Arc<Notify>, tokio::task::JoinHandle<()>) {
         let (sender, deltas) = mpsc::channel(DELTAS_MAX);
         let hurry = Arc::new(Notify::new());
+        if let Some(files) = &self.replay {
+            return (deltas, hurry, tokio::spawn(replay::run(files.clone(), sender)));
+        }
         let options = FeedOptions { url: self.events.clone(), key: self.key.clone() };
         let task = tokio::spawn(Feed::new(options, sender, hurry.clone()).run());
         (deltas, hurry, task)
@@ -105,9 +112,11 @@ impl ConsoleOptions {
     /// A client whose answers come out of the receiver.
     pub fn client(&self) -> anyhow::Result<(Client, mpsc::Receiver<Reply>)> {
         let (sender, replies) = mpsc::channel(REPLIES_MAX);
+        // Behind files there is nobody, and another backend must not answer in their place.
+        let place = |url: &String| if self.replay.is_some() { String::new() } else { url.clone() };
         let options = ClientOptions {
-            gateway: self.gateway.clone(),
-            router: self.router.clone(),
+            gateway: place(&self.gateway),
+            router: place(&self.router),
             key: self.key.clone(),
         };
         Ok((Client::new(options, sender)?, replies))

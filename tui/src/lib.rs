@@ -20,6 +20,7 @@
 //! | [`palette`], [`export`] | commands in one line; what a pane lists, for files |
 //! | [`settings`] | the files that a person configures it with |
 //! | [`theme`], [`text`], [`format`] | colours by role, outside text made safe, numbers with units |
+//! | [`replay`] | receipt files as a feed |
 //! | [`feed`], [`client`] | the event stream, and requests |
 //! | [`term`], [`console`] | the terminal, and the loop that joins all of it |
 //! | `embedded` | a backend in this process: the demo, and a first run |
@@ -42,6 +43,7 @@ pub mod message;
 pub mod model;
 pub mod palette;
 pub mod picture;
+pub mod replay;
 pub mod settings;
 pub mod shot;
 pub mod term;

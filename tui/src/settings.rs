@@ -27,7 +27,7 @@ mod watch;
 pub mod words;
 
 pub use config::{Config, Places, Profile, STATUS_WORDS};
-pub use state::State;
+pub use state::{State, replace};
 pub use watch::{News, watch};
 
 /// Where the files are.

@@ -29,6 +29,8 @@ use ratatui::style::Modifier;
 
 use crate::message::{Chord, Click, Code, Message};
 
+pub mod probe;
+
 /// The terminal while it is ours.
 #[derive(Debug)]
 pub struct Term {

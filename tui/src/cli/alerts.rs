@@ -3,9 +3,9 @@
 //! Refuses to know how alerts come about.
 
 use clap::Subcommand;
-use serde::Deserialize;
 use serde_json::json;
 use tollgate_shared::alert::Alert;
+use tollgate_shared::api::AlertList;
 
 use super::Failure;
 use super::api::{Api, Change, read, segment};
@@ -43,13 +43,6 @@ pub enum Verb {
         #[arg(long)]
         note: Option<String>,
     },
-}
-
-/// Answer of `GET /alerts`.
-#[derive(Debug, Deserialize)]
-pub struct AlertList {
-    /// The alerts.
-    pub alerts: Vec<Alert>,
 }
 
 /// Does it.

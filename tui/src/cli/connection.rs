@@ -70,6 +70,7 @@ impl Connection {
             settings: resolved.settings.clone(),
             operator: resolved.operator.clone().or_else(user),
             files: Some((files, chosen)),
+            replay: None,
         };
         Ok((options, resolved))
     }

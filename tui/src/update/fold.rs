@@ -40,7 +40,10 @@ pub(super) fn delta(model: &mut Model, delta: Delta) -> Vec<Effect> {
         model.skew_ms = if skew.abs() > SKEW_MIN_MS { skew } else { 0 };
     }
     let now = delta.at.plus_millis(model.skew_ms);
-    model.live.now = model.live.now.max(now);
+    // What comes first says how late it is there, even if that is long ago; from then on time goes
+    // one way.
+    let is_first = delta.snapshot.is_some() && !model.live.ready;
+    model.live.now = if is_first { now } else { model.live.now.max(now) };
     if let Some(frame) = delta.last_frame {
         model.last_frame = Some(frame.plus_millis(model.skew_ms));
     }

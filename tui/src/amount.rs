@@ -1,11 +1,15 @@
 //! Amounts as people type them.
 //!
-//! A budget takes `75`, `+25`, `-5`, `x1.5`. A price needs a unit, because the commonest mistake
-//! with prices is a price per million in a field per token: sixty dollars for one token. Refuses
+//! A budget takes `75`, `+25`, `-5`, `x1.5`, `until 18:00`. A price needs a unit, because the commonest
+//! mistake with prices is a price per million in a field per token: sixty dollars for one token. Refuses
 //! to know fields and dialogs.
 
+use tollgate_shared::event::BudgetEvent;
 use tollgate_shared::money::{PICOS_PER_USD, Usd};
 use tollgate_shared::price::UsdPerToken;
+use tollgate_shared::time::Timestamp;
+
+use crate::zone;
 
 /// A price as it was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,32 @@ pub fn budget(text: &str, now: Option<Usd>) -> Result<Usd, String> {
         return Err("beyond the largest budget of $9,000,000".into());
     }
     Ok(amount)
+}
+
+/// Reads `until 18:00`: the budget that pays for the present rate until clocks here show that time.
+/// `None` where the text is not of that kind.
+pub fn until(text: &str, base: &BudgetEvent, now: Timestamp) -> Option<Result<Usd, String>> {
+    let clock = text.trim().strip_prefix("until")?.trim();
+    let read = clock.split_once(':').and_then(|(hour, minute)| {
+        let (hour, minute) = (hour.parse::<i64>().ok()?, minute.parse::<i64>().ok()?);
+        ((0..24).contains(&hour) && (0..60).contains(&minute)).then_some(hour * 60 + minute)
+    });
+    let Some(minutes) = read else { return Some(Err("type until 18:00".into())) };
+    let midnight = zone::local(now).floor_to(86_400);
+    let today = zone::from_local(midnight.plus_millis(minutes * 60_000));
+    // A time that has passed today is meant for tomorrow.
+    let end = if today > now { today } else { today.plus_millis(86_400_000) };
+    let seconds = u64::try_from(end.millis_since(now) / 1_000).unwrap_or(0);
+    if base.burn_usd_per_min <= Usd::ZERO {
+        return Some(Err("nothing is spent now, so no time says how much; type an amount".into()));
+    }
+    let needed =
+        Usd::from_picos(base.burn_usd_per_min.picos().saturating_mul(i128::from(seconds)) / 60);
+    // Whole cents, upwards: it should last until then, not almost until then.
+    let cent = PICOS_PER_USD / 100;
+    let exact = (base.enforced.spent_usd() + needed).picos();
+    let target = Usd::from_picos((exact + cent - 1) / cent * cent);
+    Some(budget(&target.to_string(), None))
 }
 
 /// Reads a price: `$2.50/M`, `2.5/M`, `3/k`, `0.0000025`, `free`.
@@ -116,6 +146,25 @@ mod tests {
 
     fn usd(text: &str) -> Usd {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn until_pays_for_the_present_rate() {
+        let base = crate::fixture::snapshot().budgets.remove(0);
+        let at = crate::fixture::now();
+        let base = BudgetEvent { burn_usd_per_min: usd("0.10"), ..base };
+        let spent = base.enforced.spent_usd();
+        // From 14:14:07 to 15:14 are 59 minutes and 53 seconds.
+        let target = until("until 15:14", &base, at).unwrap().unwrap();
+        assert!(target >= spent + usd("5.98") && target < spent + usd("6.00"), "{target}");
+        let tomorrow = until("until 14:00", &base, at).unwrap().unwrap();
+        assert!(tomorrow > spent + usd("142"), "{tomorrow}");
+        for bad in ["until", "until noon", "until 25:00", "until 7"] {
+            assert!(until(bad, &base, at).unwrap().is_err(), "{bad}");
+        }
+        assert!(until("75", &base, at).is_none());
+        let idle = BudgetEvent { burn_usd_per_min: Usd::ZERO, ..base };
+        assert!(until("until 15:14", &idle, at).unwrap().is_err());
     }
 
     #[test]

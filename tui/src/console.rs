@@ -33,6 +33,7 @@ use crate::term::{self, Term};
 use crate::theme::{Depth, ThemeChoice, ground};
 use crate::update::update;
 use crate::view::view;
+use crate::zone;
 
 /// What a console is opened with.
 #[derive(Clone, Debug)]
@@ -141,6 +142,7 @@ pub async fn run(mut options: ConsoleOptions) -> anyhow::Result<()> {
     let mut signals = signals(left.clone())?;
     let (deltas, hurry, feed) = options.feed();
     let news = options.news()?;
+    zone::use_system();
     let term = Term::enter(options.settings.sync)?;
     let mut model = Model::new(options.settings(), term.size(), clock());
     if let Some((_, state)) = options.left() {

@@ -106,9 +106,14 @@ pub fn tenths(value: u64, unit: &str) -> String {
     format!("{}.{}{unit}", value / 10, value % 10)
 }
 
-/// Hours and minutes of a moment, in UTC: `14:32`.
+/// What clocks here show at a moment: `14:32:07`.
+pub fn clock(at: Timestamp) -> String {
+    crate::zone::local(at).clock()
+}
+
+/// The same without the seconds: `14:32`.
 pub fn clock_short(at: Timestamp) -> String {
-    let mut clock = at.clock();
+    let mut clock = clock(at);
     clock.truncate(5);
     clock
 }

@@ -19,7 +19,7 @@
 //! | [`filter`], [`amount`] | what people type |
 //! | [`palette`], [`export`] | commands in one line; what a pane lists, for files |
 //! | [`settings`] | the files that a person configures it with |
-//! | [`theme`], [`text`], [`format`] | colours by role, outside text made safe, numbers with units |
+//! | [`theme`], [`text`], [`format`], [`zone`] | colours by role, outside text made safe, numbers with units, local clocks |
 //! | [`replay`] | receipt files as a feed |
 //! | [`feed`], [`client`] | the event stream, and requests |
 //! | [`term`], [`console`] | the terminal, and the loop that joins all of it |
@@ -51,6 +51,7 @@ pub mod text;
 pub mod theme;
 pub mod update;
 pub mod view;
+pub mod zone;
 
 #[cfg(test)]
 mod fixture;

@@ -141,7 +141,8 @@ fn money(model: &Model, words: &[String], lines: &mut Vec<Line>) {
             let limit = budget.enforced.limit_usd;
             let (effect, refusal) = match amount::budget(&typed, limit) {
                 Ok(target) => {
-                    let after = BudgetForm::new(budget.clone(), typed.clone()).after(target);
+                    let after = BudgetForm::new(budget.clone(), typed.clone(), model.live.now)
+                        .after(target);
                     let end = match (after.blocked, after.runway_s) {
                         (true, _) => "blocked at once".into(),
                         (false, None) => "not burning".into(),

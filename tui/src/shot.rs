@@ -23,6 +23,7 @@ use crate::picture;
 use crate::theme::Theme;
 use crate::update::update;
 use crate::view::view;
+use crate::zone;
 
 /// What is asked of a shot.
 #[derive(Clone, Debug)]
@@ -49,6 +50,7 @@ pub struct Shot {
 
 /// Connects, collects, draws.
 pub async fn take(options: ShotOptions) -> anyhow::Result<Shot> {
+    zone::use_system();
     let model = collect(&options).await?;
     let (width, height) = options.size;
     let area = Rect::new(0, 0, width, height);

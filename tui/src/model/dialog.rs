@@ -5,7 +5,7 @@
 //!
 //! | form | asks | sends |
 //! |---|---|---|
-//! | budget | `75`, `+25`, `x1.5`, mode, note | `POST :6120/budget`, `If-Match` |
+//! | budget | `75`, `+25`, `x1.5`, `until 18:00`, mode, note | `POST :6120/budget`, `If-Match` |
 //! | confirm | a note, the name where it is worse | `POST :6120/runs/{id}/{verb}`, `DELETE :6103/providers/{name}` |
 //! | circuit | open, half-open, closed; for how long; why | `POST :6103/providers/{name}/circuit` |
 //! | register | ten fields, or a pasted object | `POST :6103/register` |
@@ -15,6 +15,7 @@ use tollgate_shared::budget::{Account, Level, Mode};
 use tollgate_shared::event::BudgetEvent;
 use tollgate_shared::id::{ProviderName, RunId};
 use tollgate_shared::money::Usd;
+use tollgate_shared::time::Timestamp;
 use tui_input::Input;
 
 use super::Key;
@@ -121,6 +122,8 @@ pub struct BudgetForm {
     pub base: BudgetEvent,
     /// What was typed.
     pub amount: Input,
+    /// When it was opened.
+    pub opened: Timestamp,
     /// The mode.
     pub mode: Mode,
     /// Why.
@@ -160,8 +163,9 @@ impl BudgetForm {
     pub const FIELDS: usize = 3;
 
     /// A form for the budget as it is now, with `text` typed already.
-    pub fn new(base: BudgetEvent, text: String) -> Self {
+    pub fn new(base: BudgetEvent, text: String, now: Timestamp) -> Self {
         Self {
+            opened: now,
             run: base.run_id.clone(),
             mode: base.mode,
             base,
@@ -175,7 +179,9 @@ impl BudgetForm {
 
     /// The new limit, or what is wrong with it.
     pub fn target(&self) -> Result<Usd, String> {
-        amount::budget(self.amount.value(), self.base.enforced.limit_usd)
+        let text = self.amount.value();
+        amount::until(text, &self.base, self.opened)
+            .unwrap_or_else(|| amount::budget(text, self.base.enforced.limit_usd))
     }
 
     /// The account as it will be.

@@ -39,7 +39,7 @@ pub(super) fn open(model: &mut Model, action: Action) {
                 Action::Lower => format!("-{step}"),
                 _ => String::new(),
             };
-            Dialog::Budget(Box::new(BudgetForm::new(base, text)))
+            Dialog::Budget(Box::new(BudgetForm::new(base, text, model.live.now)))
         }),
         Action::Circuit => rows::provider_at_cursor(model).map(|view| {
             let closed = view.circuit.state == CircuitState::Closed;

@@ -179,7 +179,7 @@ fn cell(theme: &Theme, model: &Model, alert: &Alert, index: usize) -> Vec<Piece>
             let (mark, word, style) = severity(theme, alert);
             vec![(format!("{mark} {word}"), style)]
         }
-        1 => vec![(alert.since.clock(), theme.dim())],
+        1 => vec![(format::clock(alert.since), theme.dim())],
         2 => vec![(age(model, alert), plain)],
         3 => vec![(alert.subject.clone(), if open { theme.strong() } else { theme.dim() })],
         _ => vec![(state(alert), plain)],

@@ -171,7 +171,7 @@ fn run(page: &Page<'_>, day: &Day, name: &str) -> Vec<Line> {
         let cost = row.sent().map_or("—".into(), |sent| page.usd(sent.cost_usd));
         let (status, _) = status::receipt(row.status());
         let agent = crate::text::left(row.agent.as_str(), 16);
-        lines.push(page.fact(&row.at.clock(), format!("{agent} {cost}  {status}")));
+        lines.push(page.fact(&format::clock(row.at), format!("{agent} {cost}  {status}")));
     }
     lines
 }

@@ -85,7 +85,7 @@ impl Rows {
 
 /// ```text
 ///  now   $50.00   spent $45.12   held $0.62   empty 14:32 (18m)
-///  new   +25▏              = $75.00   (75 · +25 · -5 · x1.5)
+///  new   +25▏              = $75.00   (75 · +25 · x1.5 · until 18:00)
 ///        ━━━━━━━━━━━━━━━━━━━━━━━━━━━╍╍····┊······╎···┃···· 60%
 ///  then  ○ ok   empty 16:04 (1h50m)   today → $346.43
 ///  mode  (•) clamp   ( ) hard
@@ -110,7 +110,7 @@ fn budget(canvas: &mut Canvas<'_>, model: &Model, form: &BudgetForm, area: Rect)
         Ok(limit) => (format!("  = ${}", canvas.money(*limit, 2)), strong),
         Err(_) => (String::new(), dim),
     });
-    line.push(("   (75 · +25 · -5 · x1.5)".into(), dim));
+    line.push(("   (75 · +25 · x1.5 · until 18:00)".into(), dim));
     rows.line(canvas, &line);
     rows.next += 1;
     match &target {

@@ -18,8 +18,9 @@ use tollgate_shared::window::Sums;
 use super::canvas::{Canvas, Seg, seg};
 use super::layout::Class;
 use super::{bars, digits, status};
+use crate::action::Action;
 use crate::format;
-use crate::model::{Freshness, Link, Model, QUARTER_S, Verdict, rows};
+use crate::model::{Freshness, Link, Model, QUARTER_S, Screen, Verdict, rows};
 use crate::theme::Tone;
 
 /// Draws the three rows.
@@ -154,7 +155,7 @@ fn state(canvas: &Canvas<'_>, model: &Model, class: Class) -> Vec<Seg> {
         let style = model.settings.tint.map_or(theme.key(), |tone| theme.tone(tone));
         segs.push(seg(3, format!("  {} ", model.settings.profile), style));
     }
-    segs.push(seg(2, format!(" {}", model.day().now.clock()), theme.key()));
+    segs.push(seg(2, format!(" {}", format::clock(model.day().now)), theme.key()));
     segs
 }
 
@@ -197,7 +198,7 @@ fn lost(model: &Model, wide: bool) -> String {
     let wait = u64::try_from(retry_at.millis_since(model.live.now).max(0)).unwrap_or(0);
     let wait = format::tenths(wait / 100, "s");
     if wide {
-        format!("✖ reconnecting, try {attempt}, in {wait} · since {}", since.clock())
+        format!("✖ reconnecting, try {attempt}, in {wait} · since {}", format::clock(*since))
     } else {
         format!("✖ lost {} try {attempt}", format::clock_short(*since))
     }
@@ -310,8 +311,11 @@ fn alert(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Class) {
     let whole = Rect { x: rect.x - 1, width: rect.width + 2, ..rect };
     canvas.paint(whole, theme.alert());
     let (mark, _, tone) = status::severity(worst.severity);
-    let since =
-        if class == Class::Small { format::clock_short(worst.since) } else { worst.since.clock() };
+    let since = if class == Class::Small {
+        format::clock_short(worst.since)
+    } else {
+        format::clock(worst.since)
+    };
     let age = format::age(format::seconds_since(model.day().now, worst.since));
     let left = vec![
         seg(0, mark, theme.tone(tone)),
@@ -322,6 +326,14 @@ fn alert(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Class) {
         seg(5, format!(" · {}", worst.then), theme.dim()),
     ];
     let mut right = Vec::new();
+    for (action, word, rank) in
+        [(Action::Ack, "ack", 1), (Action::Screen(Screen::Alerts), "alerts", 6)]
+    {
+        if class >= Class::Medium && action.refusal(model).is_none() {
+            right.push(seg(rank, format!("  {}", model.settings.keys.first(action)), theme.key()));
+            right.push(seg(rank, format!(" {word}"), theme.dim()));
+        }
+    }
     if open > 1 {
         right.push(seg(2, format!("  +{}", open - 1), theme.dim()));
     }

@@ -18,6 +18,7 @@ use super::canvas::{Canvas, seg};
 use super::detail::{Line, Page};
 use super::frame::{self, Frame};
 use super::layout::{self, Class, Places};
+use crate::format;
 use crate::model::{Key, Model, PaneId, Row, What, rows};
 
 mod chain;
@@ -143,7 +144,7 @@ fn write(canvas: &mut Canvas<'_>, rect: Rect, lines: &[Line]) {
 /// A clock time with hundredths: `14:14:06.98`.
 fn clock_fine(at: tollgate_shared::time::Timestamp) -> String {
     let hundredths = at.micros().rem_euclid(1_000_000) / 10_000;
-    format!("{}.{hundredths:02}", at.clock())
+    format!("{}.{hundredths:02}", format::clock(at))
 }
 
 /// Cells of a label.

@@ -135,7 +135,7 @@ fn cell(theme: &Theme, row: &Row, index: usize, cost: &str) -> Vec<Piece> {
     let plain = |text: String| vec![(text, theme.text())];
     let dim = |text: String| vec![(text, theme.dim())];
     match index {
-        0 => return dim(row.at.clock()),
+        0 => return dim(format::clock(row.at)),
         1 => return vec![(row.run.to_string(), theme.strong())],
         2 => return plain(row.agent.to_string()),
         7 => return plain(cost.to_owned()),

@@ -19,6 +19,7 @@ use tollgate_shared::time::Timestamp;
 use crate::format;
 use crate::model::RunEntry;
 use crate::theme::Tone;
+use crate::zone;
 
 /// The tone of a level.
 pub(super) const fn tone_of(level: Level) -> Tone {
@@ -103,7 +104,8 @@ pub(super) fn empty_at(budget: &BudgetEvent, now: Timestamp) -> String {
 /// The clock time in so many seconds; with the days where it is not today.
 pub(super) fn clock_in(now: Timestamp, seconds: u64) -> String {
     let at = now.plus_millis(i64::try_from(seconds).unwrap_or(0).saturating_mul(1_000));
-    let days = at.seconds().div_euclid(86_400) - now.seconds().div_euclid(86_400);
+    let days = zone::local(at).seconds().div_euclid(86_400)
+        - zone::local(now).seconds().div_euclid(86_400);
     match days {
         0 => format::clock_short(at),
         1..=99 => format!("{}+{days}d", format::clock_short(at)),

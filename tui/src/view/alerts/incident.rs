@@ -146,7 +146,7 @@ fn of_provider(page: &Page<'_>, model: &Model, view: &ProviderView) -> Vec<Line>
         let tone = tone.map_or(theme.dim(), |tone| theme.tone(tone));
         let why = sent.error.as_deref().unwrap_or(&sent.why);
         lines.push(vec![
-            (format!("latest failure {} ", row.at.clock()), theme.text()),
+            (format!("latest failure {} ", format::clock(row.at)), theme.text()),
             (word.to_owned(), tone),
             (format!(" {} · {why}", row.run), theme.text()),
         ]);
@@ -188,17 +188,19 @@ fn story(page: &Page<'_>, model: &Model, alert: &Alert) -> Vec<Line> {
     let theme = page.theme;
     let day = model.day();
     let mut line = vec![
-        (format!("{} ", alert.since.clock()), theme.dim()),
+        (format!("{} ", format::clock(alert.since)), theme.dim()),
         ("fired".into(), theme.tone(Tone::Critical)),
     ];
     let mut add = |at: Option<tollgate_shared::time::Timestamp>, words: String| {
-        let at = at.map_or(String::new(), |at| format!("{} ", at.clock()));
+        let at = at.map_or(String::new(), |at| format!("{} ", format::clock(at)));
         line.push((format!("   {at}"), theme.dim()));
         line.push((words, theme.text()));
     };
     if let Some(by) = &alert.acked_by {
         match alert.snoozed_until {
-            Some(until) => add(alert.acked_at, format!("snoozed by {by} until {}", until.clock())),
+            Some(until) => {
+                add(alert.acked_at, format!("snoozed by {by} until {}", format::clock(until)))
+            }
             None => add(alert.acked_at, format!("acked by {by}")),
         }
     }
@@ -214,7 +216,7 @@ fn story(page: &Page<'_>, model: &Model, alert: &Alert) -> Vec<Line> {
     for change in said {
         let note = change.note.as_ref().map_or(String::new(), |note| format!(": {note}"));
         lines.push(vec![
-            (format!("{} ", change.at.clock()), theme.dim()),
+            (format!("{} ", format::clock(change.at)), theme.dim()),
             (format!("{} by {}{note}", change.what, change.who), theme.text()),
         ]);
     }

@@ -24,6 +24,7 @@ use super::super::status;
 use crate::format;
 use crate::model::{Day, Model, RunEntry, What};
 use crate::theme::{Theme, Tone};
+use crate::zone;
 
 /// Something that happened.
 struct Mark {
@@ -69,10 +70,10 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, boxed: bo
 
 /// The clock time, with the date where it is not today.
 fn clock(now: Timestamp, at: Timestamp) -> String {
-    if now.floor_to(86_400) == at.floor_to(86_400) {
-        return at.clock();
+    if zone::local(now).floor_to(86_400) == zone::local(at).floor_to(86_400) {
+        return format::clock(at);
     }
-    let [_, month, date, hour, minute, _] = at.civil();
+    let [_, month, date, hour, minute, _] = zone::local(at).civil();
     format!("{month:02}-{date:02} {hour:02}:{minute:02}")
 }
 

@@ -20,6 +20,8 @@
 //! | [`crowd`] | thousands at once on a limit for exactly k |
 //! | [`flips`] | one bit of the ledger, its log or a receipt file is another |
 //! | [`halt`] | SIGTERM with streams in flight, SIGSTOP and SIGCONT |
+//! | [`link`] | the provider in a network of its own, cut off and back |
+//! | [`narrow`] | no memory, a twentieth of a core, no descriptors |
 //! | [`proxy`] | the wire to the provider cut, spoilt, slowed, swallowed, at every byte |
 //! | [`model`] | no process at all: the pure ledger against a naive one, in random histories |
 //! | [`verbs`] | kill -9 at every storage call of backup, rebuild, restore, and of starts, five deep |
@@ -39,9 +41,11 @@ pub mod full;
 pub mod halt;
 pub mod images;
 pub mod kill;
+pub mod link;
 pub mod load;
 pub mod model;
 pub mod mutants;
+pub mod narrow;
 pub mod oracle;
 pub mod points;
 pub mod proxy;

@@ -3,7 +3,7 @@
 //! `TOLLGATE_LAB_CYCLES` says how many kill -9 cycles there are; 20 without it. The long versions are
 //! `cargo run -p tollgate-tests --release --bin crashlab -- <fault>`.
 
-use tollgate_tests::lab::{Options, Report, clock, crowd, halt, kill, proxy, torn};
+use tollgate_tests::lab::{Options, Report, clock, crowd, halt, kill, link, narrow, proxy, torn};
 
 fn options(cycles: u64) -> Options {
     let program = env!("CARGO_BIN_EXE_backend-under-test").into();
@@ -80,5 +80,24 @@ async fn a_wall_clock_that_jumps_mints_no_money() -> anyhow::Result<()> {
     }
     expect_clean(&report);
     assert!(report.facts["jumps of the wall clock"] >= 6, "{report}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_little_memory_time_or_descriptors_loses_and_doubles_nothing() -> anyhow::Result<()> {
+    let report = narrow::Narrow::new(options(3)).run().await?;
+    expect_clean(&report);
+    assert_eq!(report.facts["left without descriptors"], 1, "{report}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_was_cut_off_and_is_back_is_sent_nothing_twice() -> anyhow::Result<()> {
+    let report = link::Link::new(options(2)).run().await?;
+    if report.cycles == 0 {
+        println!("not run: {:?}", report.not_run);
+        return Ok(());
+    }
+    expect_clean(&report);
     Ok(())
 }

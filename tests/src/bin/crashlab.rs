@@ -10,8 +10,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tollgate_tests::lab::{
-    Options, Report, clock, crowd, cut, flips, full, halt, images, kill, model, mutants, points,
-    proxy, record, rules, sync, torn, verbs,
+    Options, Report, clock, crowd, cut, flips, full, halt, images, kill, link, model, mutants,
+    narrow, points, proxy, record, rules, sync, torn, verbs,
 };
 
 #[derive(Debug, Parser)]
@@ -53,6 +53,10 @@ enum Fault {
     Halt,
     /// The wire to the provider in trouble at every byte.
     Proxy,
+    /// No memory, a twentieth of a core, no descriptors, in turn.
+    Narrow,
+    /// The provider in a network of its own, cut off and back under load. Root only.
+    Link,
     /// The wall clock jumps by hours and years.
     Clock,
     /// The pure ledger against a naive one, in random histories.
@@ -95,6 +99,8 @@ impl Fault {
             Self::ImagesNosync => ("images-nosync", 400),
             Self::Halt => ("halt", 500),
             Self::Proxy => ("proxy", 20_000),
+            Self::Narrow => ("narrow", 300),
+            Self::Link => ("link", 100),
             Self::Clock => ("clock", 200),
             Self::Model => ("model", 1_000_000),
             Self::Points => ("points", 258),
@@ -121,6 +127,8 @@ impl Fault {
             Self::ImagesNosync => images::Images::new(options, images::Control::NoSync).run().await,
             Self::Halt => halt::Halt::new(options).run().await,
             Self::Proxy => proxy::Proxy::new(options).run().await,
+            Self::Narrow => narrow::Narrow::new(options).run().await,
+            Self::Link => link::Link::new(options).run().await,
             Self::Clock => clock::Clock::new(options).run().await,
             Self::Model => Ok(model::Model::new(options).run()),
             Self::Points => points::Points::new(options, 3).run().await,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tollgate_backend::simulate::{self, Simulator};
+use tollgate_backend::simulate::{self, Bill, Simulator};
 use tollgate_shared::api::{BudgetView, RouteAnswer};
 use tollgate_shared::money::Usd;
 
@@ -252,12 +252,17 @@ impl Scene {
 
     /// Judges what is there now, with the backend running and nothing in flight.
     pub async fn judge(&mut self) -> anyhow::Result<Verdict> {
+        self.judge_by(self.provider.bill()).await
+    }
+
+    /// The same by the bill of a provider elsewhere.
+    pub async fn judge_by(&mut self, bill: Bill) -> anyhow::Result<Verdict> {
         let gateway = self.running()?.gateway.clone();
         let evidence = match self.truth.clock_jumps {
             false => Evidence::collect(&self.data_dir, &gateway, &self.client).await?,
             true => Evidence::timeless(&self.data_dir, &gateway, &self.client).await?,
         };
-        self.truth.set_bill(self.provider.bill());
+        self.truth.set_bill(bill);
         let mut verdict = oracle::judge(&evidence, &self.truth);
         let checkers = referee::Case {
             program: &self.program,

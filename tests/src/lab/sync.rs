@@ -238,7 +238,8 @@ fn trouble(cycle: u64) -> Trouble {
     TROUBLES.get(place).copied().unwrap_or(Trouble::Slow)
 }
 
-fn is_running(scene: &Scene) -> anyhow::Result<bool> {
+/// Whether the backend has not ended.
+pub(super) fn is_running(scene: &Scene) -> anyhow::Result<bool> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", scene.running()?.id()));
     Ok(stat.is_ok_and(|stat| !stat.contains(") Z ")))
 }

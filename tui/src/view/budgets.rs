@@ -258,19 +258,21 @@ fn of_budget(
     }
 }
 
-/// The cells of an agent: its name, its pace, and in place of a gauge what that rests on, for an
-/// agent has no budget here and no sum since the run began.
+/// The cells of an agent: its name, and in place of a gauge what it spent of late, for an agent has
+/// no budget here and no sum since the run began. Seconds of receipts make no rate.
 fn agent(context: &Context<'_>, line: &Line<'_>, part: Part, index: usize) -> Vec<Piece> {
     let theme = context.theme;
-    let span_s = tree::parts_span_s(context.model.day());
     match index {
         1 => vec![(name(line), theme.text())],
         2 => {
-            let attempts = format::grouped(part.attempts);
+            let span = format::age(tree::parts_span_s(context.model.day()));
+            let spent = (context.money)(part.spent, 3);
             let tries = if part.attempts == 1 { "attempt" } else { "attempts" };
-            vec![(format!("{attempts} {tries} in {}", format::age(span_s)), theme.dim())]
+            vec![
+                (format!("${spent} in {span}"), theme.text()),
+                (format!(" · {} {tries}", format::grouped(part.attempts)), theme.dim()),
+            ]
         }
-        7 => vec![((context.money)(format::per_minute(part.spent, span_s), 3), theme.text())],
         _ => Vec::new(),
     }
 }
@@ -329,7 +331,7 @@ fn per_request(spent: Usd, requests: u64) -> Option<Usd> {
 /// The keys that act here; a console that may change nothing offers none that would.
 const fn hints(model: &Model) -> &'static [(&'static str, &'static str)] {
     match (model.settings.read_only || model.server_read_only, model.screen) {
-        (true, Screen::Runs) => &[("Enter", "open"), ("z", "agents"), ("s", "sort")],
+        (true, Screen::Runs) => &[("Enter", "open"), ("z", "agents"), ("p", "pin"), ("s", "sort")],
         (true, _) => &[("Enter", "open")],
         (false, Screen::Runs) => &[
             ("b", "budget"),

@@ -116,7 +116,7 @@ fn columns(shown: &[&ProviderView], (wide, own): (bool, bool)) -> [Column; COLUM
     let name = u16::try_from(longest.clamp(8, 20)).unwrap_or(20);
     let note = match (wide, own) {
         (true, _) => (8, 8),
-        (false, true) => (28, 60),
+        (false, true) => (24, 60),
         (false, false) => (20, 60),
     };
     [

@@ -106,7 +106,9 @@ impl Scale {
         let least = Usd::from_picos(PICOS_PER_USD / 100);
         let pad = Usd::from_picos((high - low).max(least).picos() / 12);
         let millis = i64::try_from(ahead_s).unwrap_or(0).saturating_mul(1_000);
-        Self { from, until: course.until.plus_millis(millis), low: low - pad, high: high + pad }
+        let until = course.until.plus_millis(millis);
+        // Nobody has spent less than nothing.
+        Self { from, until, low: (low - pad).or_zero(), high: high + pad }
     }
 
     /// The dot of a moment and an amount.
@@ -287,14 +289,17 @@ fn sentence(
     let rate = |canvas: &Canvas<'_>, amount| format!("${}", canvas.money(amount, 3));
     let mut segs: Vec<Seg> = Vec::new();
     if let Some(limit) = course.limit {
-        let left = canvas.money((limit - course.spent).or_zero(), 2);
+        let left = (limit - course.spent).or_zero();
+        // What is left of a small budget is no zero.
+        let decimals = if left < Usd::from_picos(PICOS_PER_USD / 10) { 4 } else { 2 };
+        let left = canvas.money(left, decimals);
         segs.extend([dim(0, " left ".into()), seg(0, format!("${left}"), theme.strong())]);
     }
     let (word, tone) = status::runway(entry);
     let look = tone.map_or(theme.text(), |tone| theme.tone(tone).patch(theme.strong_modifier()));
     if course.burn.is_zero() {
         let why = match word.as_str() {
-            "blocked" => " · new requests are refused; + raises the limit",
+            "blocked" => " · requests are refused, + raises it",
             "paused" => " · x lets it go on",
             "closed" => " · it takes no more requests",
             "frozen" => " · a person must look at it",

@@ -15,6 +15,7 @@ use ratatui::layout::Rect;
 use tollgate_shared::alert::AlertState;
 use tollgate_shared::budget::RunState;
 use tollgate_shared::id::RunId;
+use tollgate_shared::money::Usd;
 use tollgate_shared::receipt::Status;
 use tollgate_shared::time::Timestamp;
 
@@ -51,7 +52,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, boxed: bo
     let day = model.day();
     let mut marks = alerts(theme, day, run);
     marks.extend(of_tail(canvas, day, run));
-    marks.extend(changes(canvas, model, run));
+    marks.extend(changes(canvas, day, run));
     marks.sort_by_key(|mark| std::cmp::Reverse(mark.at));
     let mut lines: Vec<Vec<Piece>> = next(theme, day, entry).into_iter().collect();
     lines.extend(marks.into_iter().map(|mark| {
@@ -109,17 +110,17 @@ fn alerts(theme: &Theme, day: &Day, run: &RunId) -> Vec<Mark> {
 }
 
 /// What operators changed of this run, with their notes.
-fn changes(canvas: &Canvas<'_>, model: &Model, run: &RunId) -> Vec<Mark> {
+fn changes(canvas: &Canvas<'_>, day: &Day, run: &RunId) -> Vec<Mark> {
     let theme = canvas.theme;
     let alert = tollgate_shared::alert::budget_id(run);
     let agents = format!("{run}/");
     let is_own =
         |subject: &str| subject == run.as_str() || subject == alert || subject.starts_with(&agents);
-    let own = model.day().changes.iter().filter(|change| is_own(&change.subject));
+    let own = day.changes.iter().filter(|change| is_own(&change.subject));
     own.map(|change| {
         let values = change.after.iter().map(|(field, after)| {
-            let before = change.before.get(field).map_or("—", String::as_str);
-            value(model, field, [before, after])
+            let before = change.before.get(field).map(String::as_str);
+            value(canvas, field, (before, after))
         });
         let values: Vec<String> = values.collect();
         let text = format!("✎ {} {} {}", change.who, change.what, values.join(", "));
@@ -132,15 +133,20 @@ fn changes(canvas: &Canvas<'_>, model: &Model, run: &RunId) -> Vec<Mark> {
     .collect()
 }
 
-/// One value that changed: `$40 → $50`, or `state open → paused`. Amounts are hidden with the
-/// others.
-fn value(model: &Model, field: &str, [before, after]: [&str; 2]) -> String {
-    if !field.ends_with("_usd") {
-        return format!("{field} {before} → {after}");
+/// One value that changed: `$40.00 → $50.00`, `mode clamp`. Amounts are hidden with the others.
+fn value(canvas: &Canvas<'_>, field: &str, (before, after): (Option<&str>, &str)) -> String {
+    let is_money = field.ends_with("_usd");
+    let shown = |text: &str| match text.parse::<Usd>() {
+        Ok(amount) if is_money => format!("${}", canvas.money(amount, 2)),
+        // A limit that was lifted is no amount.
+        Err(_) if is_money => "no limit".to_owned(),
+        _ => text.to_owned(),
+    };
+    let name = if is_money { String::new() } else { format!("{} ", field.replace('_', " ")) };
+    match before {
+        Some(before) => format!("{name}{} → {}", shown(before), shown(after)),
+        None => format!("{name}{}", shown(after)),
     }
-    let hidden = model.settings.hide_money;
-    let [before, after] = [before, after].map(|text| if hidden { "•••" } else { text });
-    format!("${before} → ${after}")
 }
 
 /// Refusals, one line for each code, and attempts whose bill is not known.

@@ -47,8 +47,8 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, boxed: bo
         if super::selected(model).is_none() {
             super::nobody(canvas, model, inner);
         } else {
-            let text = " no receipt of this run in the last 15 minutes";
-            canvas.put((inner.x, inner.y), inner.width, text, theme.dim());
+            let text = format!(" no receipt of this run among those of the last {span}");
+            canvas.put((inner.x, inner.y), inner.width, &text, theme.dim());
         }
         return;
     }

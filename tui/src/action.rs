@@ -98,6 +98,7 @@ actions! {
     CloseRun Pane "close" "close the run";
     Pin Pane "pin" "pin to the dashboard";
     Edit Pane "edit" "a new price card";
+    Probe Pane "probe" "look whether the provider answers (free)";
     Remove Pane "remove" "remove the provider (x)";
     Export Pane "export" "export what is shown";
     Ack Pane "ack" "acknowledge the alert";
@@ -177,6 +178,9 @@ impl Action {
                     .is_none()
                     .then(|| "there is no provider yet; r registers one".into())
             }),
+            Self::Probe => rows::provider_at_cursor(model)
+                .is_none()
+                .then(|| "there is no provider yet; r registers one".into()),
             Self::Register => changes(model),
             Self::Pause | Self::CloseRun => changes(model).or_else(|| of_run(model, self)),
             Self::Pin => rows::run_at_cursor(model).is_none().then(|| "there is no run".into()),

@@ -47,6 +47,10 @@ impl Client {
             value.set_sensitive(true);
             headers.insert("authorization", value);
         }
+        let operator = operator(|name| std::env::var(name).ok());
+        if let Some(name) = operator.and_then(|name| HeaderValue::from_str(&name).ok()) {
+            headers.insert("x-tollgate-operator", name);
+        }
         let http = reqwest::Client::builder()
             .default_headers(headers)
             .timeout(TIMEOUT)
@@ -101,5 +105,32 @@ impl Client {
     }
 }
 
+/// Whose hand changes are: `TOLLGATE_OPERATOR`, else the user's name. The backend takes visible
+/// ASCII only, so other letters are left out.
+fn operator(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let name = ["TOLLGATE_OPERATOR", "USER", "LOGNAME"].into_iter().find_map(variable)?;
+    let plain: String = name.chars().filter(char::is_ascii_graphic).take(OPERATOR_MAX).collect();
+    (!plain.is_empty()).then_some(plain)
+}
+
+/// Longest name of an operator.
+const OPERATOR_MAX: usize = 100;
+
 /// How long an answer may take; a person is waiting for it.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hand_has_a_name_that_a_header_can_hold() {
+        let of = |name: &'static str, value: &'static str| {
+            operator(move |asked| (asked == name).then(|| value.to_owned()))
+        };
+        assert_eq!(of("TOLLGATE_OPERATOR", "ann").as_deref(), Some("ann"));
+        assert_eq!(of("USER", "Zoë of\nops").as_deref(), Some("Zoofops"));
+        assert_eq!(of("USER", "Ω"), None);
+        assert_eq!(operator(|_| None), None);
+    }
+}

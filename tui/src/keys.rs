@@ -175,6 +175,7 @@ const BINDINGS: &[(&[&str], Action)] = &[
     (&["X"], Action::CloseRun),
     (&["p"], Action::Pin),
     (&["E"], Action::Edit),
+    (&["P"], Action::Probe),
     (&[], Action::Remove),
     (&["e"], Action::Export),
     (&["a"], Action::Ack),

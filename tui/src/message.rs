@@ -162,6 +162,8 @@ pub enum Purpose {
     ChangeRun(RunId, RunVerb),
     /// A provider is registered.
     Register(Option<ProviderName>),
+    /// A provider is looked at, for nothing.
+    Probe(ProviderName),
     /// A provider is removed.
     Remove(ProviderName),
     /// A circuit is switched; what it was before.

@@ -140,6 +140,7 @@ pub fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Ack | Action::AckAll | Action::Snooze | Action::Undo => deeds::run(model, action),
         Action::Audit => dialogs::prove(model),
+        Action::Probe => deeds::probe(model),
         Action::CopyJson => take_out::copy(model, take_out::json),
         Action::CopyCurl => take_out::copy(model, take_out::curl),
         Action::CopyScreen => take_out::screen(model),

@@ -45,6 +45,16 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
     }
 }
 
+/// Asks the backend to look at the provider at the cursor. It changes nothing and costs nothing.
+pub(super) fn probe(model: &mut Model) -> Vec<Effect> {
+    let Some(name) = rows::provider_at_cursor(model).map(|view| view.name.clone()) else {
+        return Vec::new();
+    };
+    let path = format!("/providers/{name}/probe");
+    let call = Call::post(Purpose::Probe(name), Target::Router, path, String::new());
+    vec![send(model, Call { body: None, ..call })]
+}
+
 /// Somebody knows.
 pub(super) fn ack(model: &mut Model, id: String) -> Effect {
     let path = format!("/alerts/{}/ack", segment(&id));

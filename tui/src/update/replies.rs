@@ -11,7 +11,7 @@
 //! | else | the form stays, with the backend's own words |
 
 use tollgate_shared::alert::Alert;
-use tollgate_shared::api::{BudgetView, ErrorBody, MetricsView, ReceiptList};
+use tollgate_shared::api::{BudgetView, ErrorBody, MetricsView, ProbeView, ReceiptList};
 use tollgate_shared::budget::RunState;
 use tollgate_shared::circuit::CircuitState;
 use tollgate_shared::event::BudgetEvent;
@@ -59,6 +59,17 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
             }
             registered(model, name, status == 201);
         }
+        (Purpose::Probe(name), Ok((_, body))) => match serde_json::from_str::<ProbeView>(&body) {
+            Ok(view) if view.ok => {
+                model.toast(format!("{name} answers in {} ms", view.latency_ms));
+            }
+            Ok(view) => {
+                let why = view.error.unwrap_or_else(|| "no answer".into());
+                let detail = view.detail.map_or(String::new(), |detail| format!(": {detail}"));
+                model.toast(format!("{name} does not answer: {why}{detail}"));
+            }
+            Err(_) => model.toast(format!("{name}: the answer cannot be read")),
+        },
         (Purpose::Remove(name), Ok(_)) => {
             if let Some(Dialog::Confirm(_)) = model.dialog {
                 model.dialog = None;

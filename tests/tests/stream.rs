@@ -56,6 +56,7 @@ fn span(event: &Event) -> Option<(u64, u64)> {
         Event::Provider(it) => one(it.seq),
         Event::Circuit(it) => one(it.seq),
         Event::Alert(it) => one(it.seq),
+        Event::Audit(it) => one(it.seq),
         Event::Checkpoint(it) => one(it.seq),
         Event::Ping(_) | Event::Hello(_) | Event::Snapshot(_) | Event::Lagged(_) => None,
     }

@@ -36,7 +36,7 @@ mod mark;
 mod space;
 mod writer;
 
-pub use change::{Change, LOCAL, Note, Recorded, Resolve, StateStep, Word};
+pub use change::{Change, ITSELF, LOCAL, Note, Recorded, Resolve, StateStep, Word};
 pub use error::{ChangeError, HoldError, Unbound};
 pub use hold::{Ending, Hold, Order, Settlement, Ticket};
 use writer::Writer;

@@ -269,6 +269,25 @@ pub fn of_bound(provider: &ProviderName, now: Timestamp) -> Alert {
     }
 }
 
+/// The identity of the alert about a run that was frozen.
+pub fn frozen_id(run: &RunId) -> String {
+    format!("frozen:{run}")
+}
+
+/// The alert for a run whose bill was larger than its hold.
+pub fn of_frozen(run: &RunId, now: Timestamp) -> Alert {
+    Alert {
+        id: frozen_id(run),
+        severity: Severity::Critical,
+        subject: run.to_string(),
+        rule: "frozen".into(),
+        since: now,
+        what: "frozen: a bill was larger than its hold".into(),
+        then: "its requests are refused until somebody resumes it with a note".into(),
+        ..Alert::default()
+    }
+}
+
 /// The alert for clocks that disagree about what day it is.
 pub fn of_clock(now: Timestamp) -> Alert {
     Alert {

@@ -15,7 +15,7 @@ use tollgate_shared::usage::{CostIs, Usage, UsageSource};
 
 use crate::clock;
 use crate::flight::{Accepted, Delivery, Facts, FlightError, Gateway};
-use crate::ledger::{Ending, Hold, Settlement, Unsettled};
+use crate::ledger::{Ending, Hold, Note, Settlement, Unsettled};
 use crate::registry::{Entry, Passage};
 use crate::upstream::dialect::{self, Ask, Stamp};
 use crate::upstream::{Failed, Upstream, rejected};
@@ -185,12 +185,26 @@ impl Attempt<'_> {
         let broke = |settlement: &Settlement| {
             settlement.receipt.flags.iter().any(|flag| flag == "bound_violation")
         };
-        if settled.as_ref().is_ok_and(broke)
-            && let Err(error) = self.gateway.registry.lose_bound(&self.entry.registration.name)
-        {
-            tracing::error!(%error, "a provider's mark is taken away in memory alone");
+        if settled.as_ref().is_ok_and(broke) {
+            self.distrust();
         }
         settled
+    }
+
+    /// Takes a provider's mark away, and writes into the audit that it was no person's hand.
+    fn distrust(&self) {
+        let name = &self.entry.registration.name;
+        match self.gateway.registry.lose_bound(name) {
+            Ok(Some(entry)) => {
+                // Nobody waits for it: a ledger that cannot write says so to everyone.
+                let note = Note { change: Some(entry.distrusted()), ..Note::default() };
+                drop(self.gateway.ledger.keeper().keep(note));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(%error, "a provider's mark is taken away in memory alone");
+            }
+        }
     }
 
     /// The ending of an answer that is complete, by what it says was used: exact where it says

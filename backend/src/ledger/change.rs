@@ -59,6 +59,9 @@ pub struct Recorded {
     pub after: Facts,
 }
 
+/// Whose hand it is where no person's was.
+pub const ITSELF: &str = "tollgate";
+
 /// Who is meant where nobody gave a name.
 pub const LOCAL: &str = "local";
 

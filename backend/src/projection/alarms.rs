@@ -1,7 +1,8 @@
 //! Which conditions of accounts hold, from what the ledger tells.
 //!
 //! A level is told when it is crossed. What is not told there is seen here: a run that is over wants
-//! nobody's attention, and one that has gone past a soft limit wants it until it is back below.
+//! nobody's attention, one that was frozen wants it until it is resumed, and one that has gone past
+//! a soft limit until it is back below.
 
 use std::collections::HashSet;
 
@@ -19,11 +20,13 @@ pub(super) struct Alarms {
     hub: Hub,
     closed: HashSet<RunId>,
     past_limit: HashSet<RunId>,
+    frozen: HashSet<RunId>,
 }
 
 impl Alarms {
     pub(super) fn new(hub: Hub) -> Self {
-        Self { hub, closed: HashSet::new(), past_limit: HashSet::new() }
+        let none = HashSet::new;
+        Self { hub, closed: none(), past_limit: none(), frozen: none() }
     }
 
     /// Raises what holds at start; whatever was remembered and is not raised again has ended.
@@ -33,6 +36,7 @@ impl Alarms {
         standing: &[Crossing],
     ) {
         for run in runs.clone() {
+            self.freeze(run);
             if run.state == RunState::Closed {
                 self.closed.insert(run.id.clone());
             } else if let Some(past) = past_limit(run) {
@@ -69,8 +73,20 @@ impl Alarms {
         self.hub.alert(alert);
     }
 
+    /// A run that was frozen waits for a person.
+    fn freeze(&mut self, run: &Run) {
+        if run.state == RunState::Frozen {
+            if self.frozen.insert(run.id.clone()) {
+                self.hub.alert(alert::of_frozen(&run.id, run.last_at));
+            }
+        } else if self.frozen.remove(&run.id) {
+            self.hub.resolve(&alert::frozen_id(&run.id));
+        }
+    }
+
     /// A run's page as it is now.
     pub(super) fn run(&mut self, run: &Run) {
+        self.freeze(run);
         if self.past_limit.contains(&run.id) && past_limit(run).is_none() {
             self.past_limit.remove(&run.id);
             self.hub.resolve(&alert::soft_id(&run.id));

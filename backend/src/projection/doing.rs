@@ -125,3 +125,71 @@ const AT_WORK_MS: i64 = 300_000;
 
 /// Days that are remembered, in milliseconds.
 const DAYS_MS: i64 = 7 * 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    /// A receipt of a cent for each of `cents`.
+    fn receipt(seconds: i64, cents: u64, agent: &str) -> Receipt {
+        let line = r#"{"request_id":"q","run_id":"r","agent":"a","timestamp":"2025-11-06T10:30:00Z",
+            "provider":"p","model":"m","input_tokens":5,"output_tokens":2,"cost_usd":0.01,
+            "latency_ms":1,"status":"success","attempt":1,"attempt_id":"a-1","seq":1,
+            "usage":{"input_uncached":5,"output_visible":2},"usage_source":"reported",
+            "cost_is":"exact","cost":{"input":0.01},"held_usd":1,"cap_source":"caller",
+            "price_id":"pc-0123456789abcdef","prev":"","decision":{"objective":"cost","why":"",
+            "cheapest_usd":0,"candidates":1}}"#;
+        let receipt: Receipt = serde_json::from_str(line).unwrap();
+        let cost_usd = receipt.cost_usd.times(cents);
+        Receipt { timestamp: at(seconds), agent: agent.parse().unwrap(), cost_usd, ..receipt }
+    }
+
+    #[test]
+    fn a_band_rests_on_whole_minutes_since_the_run_began() {
+        let (mut doing, left) = (Doing::default(), "10".parse().unwrap());
+        for minute in 0..4 {
+            doing.add(&receipt(60 * minute + 5, 10, "a"));
+        }
+        let early = doing.pace(Some(left), at(60 * 4 + 30));
+        assert!(early.runway_s.is_some());
+        assert_eq!(early.runway_band_s, (None, None), "four minutes say too little");
+        doing.add(&receipt(60 * 4 + 5, 20, "a"));
+        let later = doing.pace(Some(left), at(60 * 5 + 1));
+        // The dearest minute cost 20 cents, the cheapest 10.
+        assert_eq!(later.runway_band_s, (Some(3_000), Some(6_000)));
+        // A minute without a receipt is one of nothing.
+        assert_eq!(doing.pace(Some(left), at(60 * 7)).runway_band_s, (Some(3_000), None));
+        assert_eq!(doing.pace(None, at(60 * 5)).runway_band_s, (None, None), "nothing can end");
+        for minute in 0..100 {
+            doing.add(&receipt(60 * minute + 30_000, 1, "a"));
+        }
+        assert!(doing.minutes.len() <= BAND_MINUTES + 1, "{}", doing.minutes.len());
+    }
+
+    #[test]
+    fn who_was_there_five_minutes_ago_is_not_at_work() {
+        let mut doing = Doing::default();
+        doing.add(&receipt(0, 3, "early"));
+        doing.add(&receipt(299, 4, "late"));
+        assert_eq!(doing.work(at(299)).agents_at_work, 2);
+        assert_eq!(doing.work(at(300)).agents_at_work, 1);
+        let cent: Usd = "0.01".parse().unwrap();
+        assert_eq!(doing.work(at(300)).per_request_usd, Some(cent.times(7).half()));
+        assert_eq!(Doing::default().work(at(0)), Work::default());
+    }
+
+    #[test]
+    fn an_eighth_day_takes_the_first_away() {
+        let mut doing = Doing::default();
+        for day in 0..8 {
+            doing.add(&receipt(day * 86_400, 1 + u64::from(day == 0) * 99, "a"));
+        }
+        let cent: Usd = "0.01".parse().unwrap();
+        assert_eq!(doing.work(at(7 * 86_400)).per_request_usd, Some(cent));
+        assert_eq!(doing.work(at(20 * 86_400)).per_request_usd, None, "a week of silence");
+    }
+}

@@ -13,6 +13,7 @@ use tollgate_shared::time::Timestamp;
 
 use super::{Entry, Registry, RegistryError, rows};
 use crate::clock;
+use crate::ledger::{ITSELF, Recorded};
 use crate::store::Facts;
 
 /// A change of a registration.
@@ -66,11 +67,27 @@ impl Entry {
             ("cost_per_output_token", Some(provider.card.output.usd().to_string())),
             ("price_id", Some(self.card.0.to_string())),
             ("features", Some(provider.features.join(" "))),
+            ("bounded", Some(provider.bounded.to_string())),
             ("version", Some(self.version.to_string())),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
         .collect()
+    }
+}
+
+impl Entry {
+    /// What a bill beyond the bound has changed.
+    pub fn distrusted(&self) -> Recorded {
+        let fact = |name: &str, value: &dyn ToString| (name.to_owned(), value.to_string());
+        Recorded {
+            who: ITSELF.into(),
+            what: "unbound",
+            subject: self.registration.name.to_string(),
+            note: Some("it billed more than its bound".into()),
+            before: Facts::from([fact("bounded", &true)]),
+            after: Facts::from([fact("bounded", &false), fact("version", &self.version)]),
+        }
     }
 }
 
@@ -158,13 +175,14 @@ impl Registry {
 
     /// A bill went beyond what was held: runs with a limit do not use the provider any more, until
     /// somebody registers it anew.
-    pub fn lose_bound(&self, name: &ProviderName) -> Result<(), RegistryError> {
+    /// Answers the provider where this is news.
+    pub fn lose_bound(&self, name: &ProviderName) -> Result<Option<Arc<Entry>>, RegistryError> {
         let db = self.db();
         let now = clock::now();
         let mut entries = self.snapshot().entries.clone();
         let known = entries.get(name).ok_or_else(|| RegistryError::Unknown(name.clone()))?;
         if !known.registration.bounded {
-            return Ok(());
+            return Ok(None);
         }
         let entry = Arc::new(Entry {
             registration: Registration { bounded: false, ..known.registration.clone() },
@@ -180,7 +198,8 @@ impl Registry {
         self.swap(entries);
         self.hub.provider(entry.view(now));
         self.hub.alert(alert::of_bound(name, now));
-        rows::save(&db, &entry)
+        rows::save(&db, &entry)?;
+        Ok(Some(entry))
     }
 
     /// Sets a circuit by a person's word. Answers what it was, and the provider as it is.

@@ -22,10 +22,11 @@ pub struct AuditEntry {
     pub id: u64,
     /// When it was on disk.
     pub at: Timestamp,
-    /// Whose hand it was: the name in `x-tollgate-operator`, or `local`.
+    /// Whose hand it was: the name in `x-tollgate-operator`, or `local`; `tollgate` where a rule
+    /// acted.
     pub who: String,
     /// The verb: `budget`, `pause`, `resume`, `close`, `resolve`, `register`, `remove`, `circuit`,
-    /// `ack`, `snooze`, `rebuild`. Others may come.
+    /// `ack`, `snooze`, `rebuild`; by a rule, `freeze` and `unbound`. Others may come.
     pub what: String,
     /// The run, `run/agent`, provider, alert, or `fleet`.
     pub subject: String,

@@ -1,5 +1,7 @@
 //! Alerts that people answer: durable, back by themselves, ended with their condition.
 
+use tollgate_tests::{chat, faulty};
+
 use super::*;
 
 /// A run at three quarters of its limit.
@@ -137,5 +139,43 @@ async fn alerts_of_every_account_are_found_again_after_a_restart() -> anyhow::Re
     // Circuits start closed.
     assert_eq!(ids(alerts_in(&house, "holding").await?), wanted[..3]);
     assert_eq!(ids(alerts_in(&house, "acked").await?), ["budget:r/tester"]);
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_run_says_by_what_rule_and_waits_for_a_person() -> anyhow::Result<()> {
+    let mut house = House::open().await?;
+    let greedy = faulty("over_cap:1").await?;
+    house.register("greedy", "gpt-4", &greedy).await?;
+    house.budget("r", "5").await?;
+    let mut asked = chat("r", "gpt-4", "Hello!");
+    asked["payload"]["max_tokens"] = json!(3);
+    house.post(&house.gateway("/route"), &asked).await?;
+    let ids = async |house: &House| {
+        let alerts = alerts_in(house, "holding").await?;
+        anyhow::Ok(alerts.into_iter().map(|alert| alert.id).collect::<Vec<_>>())
+    };
+    let both = ["bound:greedy".to_owned(), "frozen:r".to_owned()].to_vec();
+    let sorted = async |house: &House| {
+        let mut ids = ids(house).await?;
+        ids.sort_unstable();
+        anyhow::Ok(ids)
+    };
+    ask_until(both.clone(), async || sorted(&house).await).await?;
+    ask_until(vec!["freeze".to_owned(), "unbound".to_owned()], async || {
+        let changes = audit(&house).await?.changes;
+        let rules = changes.into_iter().filter(|change| change.who == "tollgate");
+        let mut rules: Vec<String> = rules.map(|change| change.what).collect();
+        rules.sort_unstable();
+        Ok(rules)
+    })
+    .await?;
+    house.restart().await?;
+    assert_eq!(sorted(&house).await?, both, "both are found again");
+    let resume = house.gateway("/runs/r/resume");
+    ensure!(house.post(&resume, &json!({"note": "it was looked at"})).await?.status == 200);
+    ask_until(vec!["bound:greedy".to_owned()], async || ids(&house).await).await?;
+    house.register("greedy", "gpt-4", &greedy).await?;
+    ask_until(Vec::new(), async || ids(&house).await).await?;
     house.leave().await
 }

@@ -1,7 +1,9 @@
 //! Who changed what: written once, in order, with the state that came before.
 
+use futures_util::StreamExt;
 use tollgate_backend::app::Backend;
 use tollgate_backend::config::Config;
+use tollgate_shared::event::Event;
 use tollgate_tests::{chat, client};
 
 use super::*;
@@ -255,9 +257,43 @@ async fn a_read_only_gateway_serves_agents_and_changes_nothing() -> anyhow::Resu
     assert_eq!(post(format!("{router}/select"), &asked).await?.status().as_u16(), 200);
     let stream = format!("ws://{}/events", closed.events);
     let (mut socket, _) = tokio_tungstenite::connect_async(stream).await?;
-    let hello = futures_util::StreamExt::next(&mut socket).await.context("no frame")??;
+    let hello = socket.next().await.context("no frame")??;
     ensure!(hello.to_text()?.contains("\"read_only\":true"), "{hello}");
     drop(socket);
     closed.stop().await;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stream_tells_changes_and_a_snapshot_has_the_latest() -> anyhow::Result<()> {
+    let mut house = House::open().await?;
+    let (mut socket, _) = tokio_tungstenite::connect_async(house.socket("")).await?;
+    for step in 1..=105 {
+        house.budget("r", &step.to_string()).await?;
+    }
+    let mut told = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), async {
+        while told.len() < 105 {
+            let message = socket.next().await.context("the stream ended")??;
+            if let Some(Event::Audit(event)) = Event::read(message.to_text()?)? {
+                told.push(event.change);
+            }
+        }
+        anyhow::Ok(())
+    });
+    read.await.context("not all were told")??;
+    drop(socket);
+    for _ in 0..2 {
+        let (mut socket, _) = tokio_tungstenite::connect_async(house.socket("")).await?;
+        let snapshot = loop {
+            let message = socket.next().await.context("the stream ended")??;
+            if let Some(Event::Snapshot(snapshot)) = Event::read(message.to_text()?)? {
+                break snapshot;
+            }
+        };
+        assert_eq!(snapshot.audit, told[5..], "the latest hundred, oldest first");
+        drop(socket);
+        house.restart().await?;
+    }
+    house.leave().await
 }

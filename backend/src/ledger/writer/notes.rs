@@ -2,10 +2,11 @@
 
 use tokio::sync::oneshot;
 use tollgate_shared::api::AuditEntry;
-use tollgate_shared::budget::{Books, Owner};
+use tollgate_shared::budget::{Books, Owner, RunState};
+use tollgate_shared::id::RunId;
 
 use super::Writer;
-use crate::ledger::{ChangeError, Note, Recorded, Told};
+use crate::ledger::{ChangeError, ITSELF, Note, Recorded, Told};
 use crate::store::{AuditRow, Facts, Key, StoreError, facts_text};
 
 impl Writer {
@@ -33,6 +34,38 @@ impl Writer {
             }));
         }
         Ok(())
+    }
+
+    /// Whether a run may spend.
+    pub(super) fn state_of(&self, run_id: &RunId) -> Option<RunState> {
+        self.books.run(run_id).map(|run| run.state)
+    }
+
+    /// A bill may have frozen a run: nobody's hand, and a change of its version all the same.
+    pub(super) fn record_freeze(
+        &mut self,
+        run_id: &RunId,
+        was: Option<RunState>,
+    ) -> Result<(), StoreError> {
+        let is = self.state_of(run_id);
+        if is == was || is != Some(RunState::Frozen) {
+            return Ok(());
+        }
+        let state = |state: Option<RunState>| {
+            let state = state.as_ref().and_then(word)?;
+            Some(("state".to_owned(), state))
+        };
+        self.record(Recorded {
+            who: ITSELF.into(),
+            what: "freeze",
+            subject: run_id.to_string(),
+            note: Some("a bill was larger than its hold".into()),
+            before: state(was).into_iter().collect(),
+            after: facts_of(&self.books, &Owner::Run(run_id.clone()))
+                .into_iter()
+                .filter(|(name, _)| ["state", "version"].contains(&name.as_str()))
+                .collect(),
+        })
     }
 
     /// A key belongs to the change in whose group it is written.

@@ -34,6 +34,7 @@ impl Writer {
         ending: &Ending,
     ) -> Result<(), StoreError> {
         let outcome = beyond_bound(receipt, ending);
+        let was = self.state_of(&receipt.run_id);
         let Ok(settled) = self.books.settle(&receipt.attempt_id, outcome, self.now) else {
             return self.settle_late(receipt, ending);
         };
@@ -49,6 +50,7 @@ impl Writer {
             self.books.note_output(&receipt.run_id, &receipt.model, tokens);
         }
         flag_violation(receipt, &settled);
+        self.record_freeze(&receipt.run_id, was)?;
         if ending.status.is_some() {
             self.seal(receipt)?;
             self.store.settle_attempt(receipt, state, self.now)?;
@@ -142,9 +144,11 @@ impl Writer {
     ) -> Result<Option<Receipt>, StoreError> {
         let Lost { receipt: original, unresolved } = lost;
         let bill = (resolve.cost, resolve.beyond_bound);
+        let was = self.state_of(&original.run_id);
         let Some(settled) = self.books.resolve(unresolved, bill, self.now) else {
             return Ok(None);
         };
+        self.record_freeze(&original.run_id, was)?;
         let mut receipt = Receipt {
             status: Status::Correction,
             corrects: Some(original.seq),

@@ -1,8 +1,16 @@
 //! BUDGETS: every run, shortest runway first.
 //!
 //! ```text
-//!   ▲ R-207 ━━━━━━━━━━━━━━╍┃·  90%   45.12  0.271      18m
+//!   ▲ R-207 nightly-refactor ━━━━━━━━━━━━━━╍┃·  90%   45.12  0.271      18m 14:32
+//!       Worker-CPE-5         $0.064 in 7s · 2×        an agent, when the pane has the whole body
 //! ```
+//!
+//! | column | meaning |
+//! |---|---|
+//! | gauge, %, SPENT $, HELD $ | of the limit; held by attempts in flight alone |
+//! | RUNWAY, EMPTY AT | until the money is gone, as a span and as a clock time; or when it begins anew |
+//! | AGT, REQS, PER REQ | agents at work, requests since the run began, what one costs |
+//! | TOP MODEL | as the backend tells, else by the receipts at hand |
 //!
 //! The numbers are those that enforce, straight from the ledger. On the screen of its own the pane is
 //! called RUNS and is a tree. Refuses to know the order of its lines.
@@ -37,7 +45,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     let has_header = layout::has_header(class, PaneId::Budgets, rect);
     let height = usize::from(layout::rows(class, PaneId::Budgets, rect));
     let shown: Vec<_> = lines.iter().skip(pane.offset).take(height).copied().collect();
-    let (own, ids) = (model.screen == Screen::Runs, longest(&shown, name));
+    let (own, ids) = (model.screen == Screen::Runs, ids(&shown));
     let columns = columns(&shown, (pane.wide, own), rect.width);
     let edge = if class == Class::Small { 0 } else { 2 };
     let fit = table::fit(&columns, rect.width.saturating_sub(edge), pane.first_column);
@@ -104,13 +112,13 @@ fn about(canvas: &Canvas<'_>, model: &Model, more: usize) -> Vec<Seg> {
 
 /// Widths by what there is to show: names differ, and the gauge takes what is left.
 fn columns(shown: &[Line<'_>], (wide, own): (bool, bool), room: u16) -> [Column; COLUMNS] {
-    let ids = longest(shown, name);
+    let ids = ids(shown);
     let named = own && room >= 100 && !wide;
     let called = |line: &Line<'_>| {
         line.entry.view.as_ref().and_then(|view| view.name.clone()).unwrap_or_default()
     };
     let names = if named { longest(shown, called).clamp(0, 20) } else { 0 };
-    let longest = ids + names + usize::from(names > 0);
+    let longest = longest(shown, name).max(ids + names + usize::from(names > 0));
     let (run_most, gauge) = match (wide, room) {
         (true, _) => (16, (8, 8)),
         (false, 140..) if own => (44, (22, 84)),
@@ -142,6 +150,11 @@ fn columns(shown: &[Line<'_>], (wide, own): (bool, bool), room: u16) -> [Column;
 
 /// Its place among the columns.
 const TOP_MODEL: usize = 13;
+
+/// Cells of the longest id of a run, behind which names line up.
+fn ids(shown: &[Line<'_>]) -> usize {
+    longest(shown, |line| if line.agent.is_some() { String::new() } else { name(line) })
+}
 
 /// Cells of the longest of some texts; at least five.
 fn longest(shown: &[Line<'_>], text: impl Fn(&Line<'_>) -> String) -> usize {
@@ -267,10 +280,9 @@ fn agent(context: &Context<'_>, line: &Line<'_>, part: Part, index: usize) -> Ve
         2 => {
             let span = format::age(tree::parts_span_s(context.model.day()));
             let spent = (context.money)(part.spent, 3);
-            let tries = if part.attempts == 1 { "attempt" } else { "attempts" };
             vec![
                 (format!("${spent} in {span}"), theme.text()),
-                (format!(" · {} {tries}", format::grouped(part.attempts)), theme.dim()),
+                (format!(" · {}×", format::count(part.attempts)), theme.dim()),
             ]
         }
         _ => Vec::new(),

@@ -7,6 +7,13 @@
 //!  azure-gpt4o        —     — /2.0    0.0 ✖ open 12s   0.000
 //!  openai-mini     0.55  1.32 /1.2▲  99.1 ● closed     0.021     p95 above what was promised
 //! ```
+//!
+//! | column | meaning |
+//! |---|---|
+//! | p50, p95, /SLO | successful answers of five minutes, and what was promised; `▲` above it |
+//! | OK %, 429 % | of attempts, not of requests: answered; turned away for their number |
+//! | RPM, $/MIN, SHARE OF $ | of the last minute |
+//! | NOTE | why a circuit is not closed and when it is tried, else what was remarkable of late |
 
 use ratatui::layout::Rect;
 use tollgate_shared::circuit::CircuitState;

@@ -11,6 +11,13 @@
 //!       13:59      now  14:32  14:41
 //! left $4.88 at $0.271/min → empty in 18m at 14:32 (14–25m, 80%)
 //! ```
+//!
+//! | drawn | when |
+//! |---|---|
+//! | thick | the past, as far as it is known and as the window asks |
+//! | dotted, in the tone of the runway | what is spent if the burn stays as it is |
+//! | dotted, dim | nine minutes in ten were slower, or faster |
+//! | lines | the limits that are in the picture; one that is not is named above it |
 
 use ratatui::layout::Rect;
 use tollgate_shared::budget::Mode;

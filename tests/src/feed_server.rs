@@ -114,6 +114,14 @@ impl FeedServer {
         self.shared.newest.send_replace(world.seq());
     }
 
+    /// The text of a frame with so many receipts, which goes to every console as well.
+    pub fn frame_of(&self, receipts: u64) -> String {
+        let mut world = self.shared.world();
+        world.receipts(receipts, now());
+        self.shared.newest.send_replace(world.seq());
+        world.newest()
+    }
+
     /// What the ledger says, to every console, at this place in the stream.
     pub fn checkpoint(&self) {
         let mut world = self.shared.world();

@@ -5,6 +5,7 @@
 //! own bill, never against our books. A [`House`] that is left checks that nothing is pending.
 
 pub mod feed_server;
+pub mod goals;
 pub mod lab;
 pub mod orders;
 pub mod process;

@@ -314,6 +314,11 @@ impl World {
         (notice, seq, snapshot)
     }
 
+    /// The text of the newest frame.
+    pub(super) fn newest(&self) -> String {
+        self.frames.back().map_or_else(String::new, |frame| frame.text.to_string())
+    }
+
     /// Everything, as of the newest event.
     pub(super) fn snapshot(&self) -> (u64, String) {
         let all = self.names.runs + self.names.idle_runs;

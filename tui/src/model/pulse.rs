@@ -1,11 +1,11 @@
-//! How providers did over the last hour: how long they took, and whether their circuits were closed.
+//! How providers did over the last hour: how long they took, whether their circuits were closed.
 //!
 //! The events of a provider carry its state of now; what a curve needs is kept here. Of each span
 //! of fifteen seconds a fixed number of latencies is kept, which of them chosen evenly, so an hour
 //! stays small at any rate. Refuses to know money and the screen.
 //!
 //! ```text
-//! beats    azure-gpt4o  14:13:45  n 12  0.91 0.88 1.02 …      answers alone; failures have no latency
+//! beats    azure-gpt4o  14:13:45  n 12  0.91 0.88 1.02 …   answers alone; failures have none
 //! circuits azure-gpt4o  closed until 14:09:55, then open
 //! ```
 

@@ -8,12 +8,12 @@
 //! | column | meaning |
 //! |---|---|
 //! | gauge, %, SPENT $, HELD $ | of the limit; held by attempts in flight alone |
-//! | RUNWAY, EMPTY AT | until the money is gone, as a span and as a clock time; or when it begins anew |
+//! | RUNWAY, EMPTY AT | until the money is gone, as span and clock time; or when it begins anew |
 //! | AGT, REQS, PER REQ | agents at work, requests since the run began, what one costs |
 //! | TOP MODEL | as the backend tells, else by the receipts at hand |
 //!
-//! The numbers are those that enforce, straight from the ledger. On the screen of its own the pane is
-//! called RUNS and is a tree. Refuses to know the order of its lines.
+//! The numbers are those that enforce, straight from the ledger. On the screen of its own the pane
+//! is called RUNS and is a tree. Refuses to know the order of its lines.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! WHERE IT GOES: what a run spent of late, by agent, provider or model.
 //!
-//! Read from the receipts at hand, so the title says how far back they reach, and amounts are sums and
-//! not rates: a few seconds of receipts make no rate. Refuses to know how they are summed: that is
-//! [`crate::model::tree::parts`].
+//! Read from the receipts at hand, so the title says how far back they reach, and amounts are sums
+//! and not rates: a few seconds of receipts make no rate. Refuses to know how they are summed: that
+//! is [`crate::model::tree::parts`].
 //!
 //! ```text
 //!  Worker-CPE-5  ━━━━━━······    0.084  31%

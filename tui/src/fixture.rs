@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use tollgate_shared::alert::{Alert, AlertState, Severity};
-use tollgate_shared::api::{AuditEntry, RunView};
+use tollgate_shared::api::{
+    AuditEntry, Breakdown, DailyReport, DayReport, RankedRow, Ranking, RunView,
+};
 use tollgate_shared::body::Body;
 use tollgate_shared::budget::{CapSource, Level, Mode, RunState};
 use tollgate_shared::circuit::{CircuitState, CircuitView};
@@ -692,4 +694,75 @@ fn changes() -> Vec<AuditEntry> {
         change(12, 1_427, "dana", ["budget", "R-207"], ["budget_usd", "40", "50"]),
         change(13, 1_980, "dana", ["ack", "budget:R-204"], ["state", "open", "acked"]),
     ]
+}
+
+/// Day, spent, requests, share of the largest run in percent.
+const DAYS: [(&str, &str, u64, &str, i128); 8] = [
+    ("2026-11-16", "338.77", 49_800, "R-190", 36),
+    ("2026-11-17", "359.02", 51_100, "R-183", 31),
+    ("2026-11-18", "344.80", 50_600, "R-190", 35),
+    ("2026-11-19", "371.45", 52_000, "R-190", 33),
+    ("2026-11-20", "402.11", 55_200, "R-188", 38),
+    ("2026-11-21", "176.90", 28_100, "R-190", 49),
+    ("2026-11-22", "188.02", 29_900, "R-190", 47),
+    ("2026-11-23", "212.40", 31_000, "R-190", 42),
+];
+
+/// Eight days, as the ledger would sum them.
+pub fn report() -> DailyReport {
+    let days = DAYS.iter().map(|(date, spent, requests, largest, share)| {
+        let spent = usd(spent);
+        let is_over = *date != "2026-11-23";
+        let of = |percent: i128| Usd::from_picos(spent.picos() * percent / 100);
+        let sums = |cost_usd: Usd| {
+            let part = cost_usd.ppm_of(spent).unwrap() * requests / 1_000_000;
+            Sums {
+                cost_usd,
+                input_tokens: part * 3_400,
+                output_tokens: part * 400,
+                requests: part,
+                answered: part - part / 100,
+                attempts: part + part / 50,
+                ..Sums::default()
+            }
+        };
+        let ranking = |shares: &[(&str, i128)]| {
+            let mut left = spent;
+            let last = shares.len() - 1;
+            let row = |(place, (name, percent)): (usize, &(&str, i128))| {
+                let cost = if place == last { left } else { of(*percent) };
+                left -= cost;
+                RankedRow { name: (*name).into(), sums: sums(cost) }
+            };
+            Ranking { top: shares.iter().enumerate().map(row).collect(), ..Ranking::default() }
+        };
+        let mut hours: Vec<Usd> = (0..24_i128).map(|hour| of(2 + hour * 7 % 5)).collect();
+        if !is_over {
+            hours[15..].fill(Usd::ZERO);
+        }
+        DayReport {
+            date: (*date).into(),
+            is_over,
+            hours_usd: hours,
+            breakdown: Breakdown {
+                sums: sums(spent),
+                receipts: requests + requests / 50,
+                by_run: ranking(&[
+                    (*largest, *share),
+                    ("R-207", if is_over { 2 } else { 21 }),
+                    ("R-211", 0),
+                ]),
+                by_provider: ranking(&[
+                    ("anthropic-son", if is_over { 39 } else { 46 }),
+                    ("openai-gpt4o", 37),
+                    ("mistral-lg", 10),
+                    ("gemini-flash", 4),
+                    ("openai-mini", 2),
+                    ("local-qwen", 0),
+                ]),
+                ..Breakdown::default()
+            },
+        }
+    });
+    DailyReport { as_of: now(), days: days.collect(), total: Breakdown::default() }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use tollgate_shared::circuit::CircuitState;
-use tollgate_shared::id::{ProviderName, RunId};
+use tollgate_shared::id::{ProviderName, RequestId, RunId};
 use tollgate_shared::time::Timestamp;
 use tollgate_shared::window::WindowKind;
 
@@ -178,6 +178,21 @@ pub enum Purpose {
     Prove(RunId),
     /// Sums of a longer window are read.
     Metrics(WindowKind),
+    /// Somebody looks at what no event carries.
+    Look(Look),
+}
+
+/// What somebody looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Why a request went where it went.
+    Plan(RunId, RequestId),
+    /// The exact lines at a place of a run's chain and before it.
+    Lines(RunId, u64),
+    /// Days, as the ledger sums them.
+    Days,
+    /// Alerts that ended.
+    Ended,
 }
 
 /// What is done to a run.

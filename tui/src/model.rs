@@ -38,6 +38,7 @@ pub use history::{Group, History, QUARTER_S, SPAN_S, Span};
 pub use link::{Freshness, Link};
 pub use pane::{Key, Pane, PaneId, Panes};
 pub use pulse::Pulse;
+pub use reports::{Difference, days, differences, selected as selected_day};
 pub use routing::{Fallback, Left, Routing, Wanted, word as objective_word};
 pub use tail::{Row, Sent, Tail, What};
 

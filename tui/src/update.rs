@@ -30,9 +30,10 @@ pub(crate) mod take_out;
 /// Changes the model by one message.
 pub fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     let looks = matches!(message, Message::Key(_) | Message::Clock(_) | Message::Mouse(..));
+    let is_tick = matches!(message, Message::Clock(_));
     let mut effects = take_in(model, message);
     if looks {
-        effects.extend(fetch::look(model));
+        effects.extend(fetch::look(model, is_tick));
     }
     effects
 }

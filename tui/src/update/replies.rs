@@ -35,6 +35,7 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         (Purpose::Metrics(kind), Ok((_, body))) => metrics(model, kind, &body),
         // The header and the chart say what is missing; a toast a minute would only nag.
         (Purpose::Metrics(_), Err(_)) => {}
+        (Purpose::Look(look), outcome) => super::fetch::answer(model, look, outcome),
         (Purpose::ChangeBudget(run), Ok((_, body))) => changed(model, &run, &body),
         (Purpose::RereadBudget(run), Ok((_, body))) => conflict(model, &run, &body),
         (Purpose::RefreshBudget(run), Ok((_, body))) => {

@@ -121,7 +121,7 @@ fn experiments(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Class)
 fn since(canvas: &Canvas<'_>, model: &Model) -> Seg {
     let words = model.routing.since.map_or(String::new(), |since| {
         let age = format::age(format::seconds_since(model.day().now, since));
-        format!(" last {age}, since {}", since.clock())
+        format!(" last {age}, since {}", format::clock(since))
     });
     seg(1, words, canvas.theme.dim())
 }

@@ -35,7 +35,7 @@ pub(super) fn who(page: &Page<'_>, (row, sent): (&Row, &Sent)) -> Vec<Line> {
 /// The bill part by part, what it comes to, its place in the chain, and the hold.
 pub(super) fn money(page: &Page<'_>, model: &Model, (row, sent): (&Row, &Sent)) -> Vec<Line> {
     let theme = page.theme;
-    let card = sums::card(model.day(), sent);
+    let card = sums::card(model, row, sent);
     let parts = sums::parts(sent, card);
     let attempt = format!("  {} on {}, attempt {}", sent.model, sent.provider, sent.attempt);
     let mut lines =

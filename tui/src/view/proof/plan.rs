@@ -5,7 +5,9 @@
 
 use tollgate_shared::money::Usd;
 
-use crate::model::{Model, Row, Sent, objective_word};
+use super::lines;
+use crate::model::{Answer, Model, Row, Sent, objective_word};
+use crate::text;
 use crate::theme::Tone;
 use crate::view::detail::{Line, Page};
 
@@ -14,22 +16,71 @@ pub(super) fn lines(page: &Page<'_>, model: &Model, (row, sent): (&Row, &Sent)) 
     let theme = page.theme;
     let candidates = model.day().tail.whole(row.serial).map(|receipt| receipt.decision.candidates);
     let eligible = candidates.map_or(String::new(), |count| format!("  {count} eligible"));
-    let mut lines = vec![page.with(
+    let mut all = vec![page.with(
         "plan",
         vec![(objective_word(sent.objective).into(), theme.strong()), (eligible, theme.text())],
     )];
     if !sent.why.is_empty() {
-        lines.push(page.fact("  why", &*sent.why));
+        all.push(page.fact("  why", &*sent.why));
     }
     if let Some(from) = &sent.fallback_from {
         let words = format!("{from} was tried before and failed");
-        lines.push(page.toned("  after", words, Some(Tone::Caution)));
+        all.push(page.toned("  after", words, Some(Tone::Caution)));
     }
     if let Some(error) = &sent.error {
-        lines.push(page.toned("  error", &**error, Some(Tone::Critical)));
+        all.push(page.toned("  error", &**error, Some(Tone::Critical)));
     }
-    lines.push(cheapest(page, sent));
-    lines
+    all.push(cheapest(page, sent));
+    all.extend(everyone(page, model, (row, sent)));
+    all
+}
+
+/// Every candidate with its score and every other with its reason, once the backend has told.
+fn everyone(page: &Page<'_>, model: &Model, (row, sent): (&Row, &Sent)) -> Vec<Line> {
+    let view = match model.fetched.plan(&row.run, &row.request) {
+        None => return Vec::new(),
+        Some(Answer::Asked) => return vec![page.note("  every candidate is being asked for …")],
+        Some(Answer::Missing(why)) => {
+            return vec![page.note(&format!("  the other candidates are not known: {why}"))];
+        }
+        Some(Answer::Here(view)) => view,
+    };
+    let Some(plan) = &view.plan else {
+        let why = view.plan_missing.as_deref().unwrap_or("the plan is not kept any more");
+        return vec![page.note(&format!("  the other candidates are not known: {why}"))];
+    };
+    let theme = page.theme;
+    let fitted = plan.candidates.iter().map(|candidate| candidate.provider.as_str());
+    let others = plan.rejected.iter().map(|rejected| rejected.name.as_str());
+    let name = fitted.chain(others).map(text::width_of).max().unwrap_or(0).clamp(8, 18);
+    let mut all = Vec::new();
+    for (candidate, place) in plan.candidates.iter().zip(1_u32..) {
+        let hundredths = candidate.score.ppm() / 10_000;
+        let tried = lines::attempts(model, row).into_iter().rev();
+        let mut tried = tried.map(|(row, sent)| (row.status(), sent));
+        let found = tried.find(|(_, sent)| sent.provider == candidate.provider);
+        let is_chosen = candidate.provider == sent.provider;
+        let (fate, style) = match found {
+            _ if is_chosen => ("chosen".to_owned(), theme.tone(Tone::Ok)),
+            Some((status, sent)) => {
+                let words = format!("tried: {status}, {}", page.usd(sent.cost_usd));
+                (words, theme.tone(Tone::Caution))
+            }
+            None => (String::new(), theme.dim()),
+        };
+        let look = if is_chosen { theme.text() } else { theme.dim() };
+        let score = format!("{}.{:02}", hundredths / 100, hundredths % 100);
+        let called = text::left(candidate.provider.as_str(), name);
+        all.push(vec![
+            (format!("  {place} {called} {score}  {}  ", page.usd(candidate.cost_usd)), look),
+            (fate, style),
+        ]);
+    }
+    all.extend(plan.rejected.iter().map(|rejected| {
+        let called = text::left(rejected.name.as_str(), name);
+        vec![(format!("  ✖ {called} {}", page.words(&rejected.detail)), theme.dim())]
+    }));
+    all
 }
 
 /// What the cheapest eligible provider would have cost for the same usage.

@@ -12,7 +12,7 @@ use crate::view::status;
 pub(super) fn lines(page: &Page<'_>, model: &Model, (row, sent): (&Row, &Sent)) -> Vec<Line> {
     let page = &Page { label: 5, ..*page };
     let theme = page.theme;
-    let card = sums::card(model.day(), sent);
+    let card = sums::card(model, row, sent);
     let mut bill = Vec::new();
     for part in sums::parts(sent, card) {
         bill.push((format!(" {} ", part.name), theme.dim()));

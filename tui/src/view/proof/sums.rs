@@ -13,7 +13,7 @@ use tollgate_shared::money::Usd;
 use tollgate_shared::price::{PriceCard, UsdPerToken};
 use tollgate_shared::receipt::Status;
 
-use crate::model::{Day, Sent};
+use crate::model::{Answer, Model, Row, Sent};
 
 /// One line of the arithmetic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,10 +43,18 @@ pub(super) enum Sum {
     Differs(Usd),
 }
 
-/// The card that a receipt was priced with, while its provider still has it.
-pub(super) fn card<'a>(day: &'a Day, sent: &Sent) -> Option<&'a PriceCard> {
-    let view = day.providers.get(&sent.provider)?;
-    (view.price_id == sent.price_id).then_some(&view.pricing)
+/// The card that a receipt was priced with: its provider's, while that has not changed, else the one
+/// that the backend named when it was asked.
+pub(super) fn card<'a>(model: &'a Model, row: &Row, sent: &Sent) -> Option<&'a PriceCard> {
+    let view = model.day().providers.get(&sent.provider);
+    if let Some(view) = view.filter(|view| view.price_id == sent.price_id) {
+        return Some(&view.pricing);
+    }
+    let Some(Answer::Here(explained)) = model.fetched.plan(&row.run, &row.request) else {
+        return None;
+    };
+    let tried = explained.attempts.iter().find(|tried| tried.attempt == sent.attempt)?;
+    tried.price.as_ref().filter(|card| card.id() == sent.price_id)
 }
 
 /// Every part that is there, in the order of the bill.
@@ -114,9 +122,9 @@ mod tests {
     #[test]
     fn a_cost_is_proven_added_held_void_or_wrong() {
         let model = fixture::model((80, 24));
-        let day = model.day();
+        let row = model.day().tail.row(14).unwrap().clone();
         let newest = sent(14);
-        let of = |sent: &Sent| sum(sent, card(day, sent));
+        let of = |sent: &Sent| sum(sent, card(&model, &row, sent));
         assert_eq!(of(&newest), Sum::Proven);
         assert_eq!(sum(&newest, None), Sum::Adds, "without the card");
         let dearer = Sent { cost_usd: newest.cost_usd + fixture::usd("0.01"), ..newest.clone() };
@@ -132,7 +140,7 @@ mod tests {
     fn parts_are_the_lines_of_the_bill() {
         let model = fixture::model((80, 24));
         let sent = sent(13);
-        let parts = parts(&sent, card(model.day(), &sent));
+        let parts = parts(&sent, card(&model, model.day().tail.row(13).unwrap(), &sent));
         let lines: Vec<String> = parts
             .iter()
             .map(|part| {

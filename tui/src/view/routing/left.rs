@@ -8,6 +8,7 @@
 //! ```
 
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use tollgate_shared::money::{Percent, Usd};
 
 use super::since;
@@ -42,27 +43,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
         canvas.put((inner.x, inner.y), inner.width, text, theme.dim());
         return;
     }
-    let style = |over: Usd| match Percent::of(over, total).whole() {
-        50.. => theme.tone(Tone::Warning),
-        10.. => theme.tone(Tone::Caution),
-        _ => theme.text(),
-    };
-    let mut lines: Vec<(String, Usd, ratatui::style::Style)> = routing
-        .left
-        .iter()
-        .map(|line| {
-            let words = format!("{} on {}", objective_word(line.objective), line.run);
-            (words, line.over, style(line.over))
-        })
-        .collect();
     let room =
         usize::from(inner.height).saturating_sub(1 + usize::from(!routing.unknown.is_zero()));
-    let hidden = lines.len().saturating_sub(room);
-    if hidden > 0 {
-        let others: Usd = lines.iter().skip(room.saturating_sub(1)).map(|line| line.1).sum();
-        lines.truncate(room.saturating_sub(1));
-        lines.push((format!("{} others", hidden + 1), others, theme.text()));
-    }
+    let lines = named(canvas, model, total, room);
     let bar = inner.width.saturating_sub(NAME + MONEY + 1).min(24);
     let mut y = inner.y;
     for (words, over, style) in lines {
@@ -95,6 +78,31 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, rect: Rect, class: Cl
     if y < inner.bottom() {
         canvas.pieces((inner.x, y), inner.width, &pieces);
     }
+}
+
+/// The lines that fit, the largest first; the rest is summed in the last of them.
+fn named(canvas: &Canvas<'_>, model: &Model, total: Usd, room: usize) -> Vec<(String, Usd, Style)> {
+    let (theme, routing) = (canvas.theme, &model.routing);
+    let style = |over: Usd| match Percent::of(over, total).whole() {
+        50.. => theme.tone(Tone::Warning),
+        10.. => theme.tone(Tone::Caution),
+        _ => theme.text(),
+    };
+    let mut lines: Vec<(String, Usd, Style)> = routing
+        .left
+        .iter()
+        .map(|line| {
+            let words = format!("{} on {}", objective_word(line.objective), line.run);
+            (words, line.over, style(line.over))
+        })
+        .collect();
+    let hidden = lines.len().saturating_sub(room);
+    if hidden > 0 {
+        let others: Usd = lines.iter().skip(room.saturating_sub(1)).map(|line| line.1).sum();
+        lines.truncate(room.saturating_sub(1));
+        lines.push((format!("{} others", hidden + 1), others, theme.text()));
+    }
+    lines
 }
 
 /// Cells of a name and of an amount.

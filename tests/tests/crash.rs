@@ -93,7 +93,7 @@ async fn too_little_memory_time_or_descriptors_loses_and_doubles_nothing() -> an
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_was_cut_off_and_is_back_is_sent_nothing_twice() -> anyhow::Result<()> {
-    let report = link::Link::new(options(2)).run().await?;
+    let report = link::Link::new(options(1)).run().await?;
     if report.cycles == 0 {
         println!("not run: {:?}", report.not_run);
         return Ok(());

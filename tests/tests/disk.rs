@@ -55,20 +55,20 @@ async fn without_syncs_a_power_cut_is_seen_to_take_something() -> anyhow::Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_turned_bit_is_harmless_repaired_or_refused_and_never_believed() -> anyhow::Result<()> {
-    let report = flips::Flips::new(options(3_000)).run().await?;
+    let report = flips::Flips::new(options(1_600)).run().await?;
     assert!(expect_clean(&report));
-    assert!(report.facts["refused, database"] > 100, "{report}");
-    assert!(report.facts["refused, log"] > 400, "{report}");
-    assert!(report.facts["repaired in receipt files"] > 400, "{report}");
+    assert!(report.facts["refused, database"] > 80, "{report}");
+    assert!(report.facts["refused, log"] > 300, "{report}");
+    assert!(report.facts["repaired in receipt files"] > 300, "{report}");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_unsynced_sectors_may_be_lost_and_the_ledger_is_a_prefix() -> anyhow::Result<()> {
-    let report = images::Images::new(options(400), images::Control::None).run().await?;
+    let report = images::Images::new(options(240), images::Control::None).run().await?;
     if expect_clean(&report) {
-        assert!(report.facts["sectors dropped or out of order"] > 400, "{report}");
-        let control = images::Images::new(options(64), images::Control::NoSync).run().await?;
+        assert!(report.facts["sectors dropped or out of order"] > 240, "{report}");
+        let control = images::Images::new(options(40), images::Control::NoSync).run().await?;
         assert!(expect_clean(&control) && control.facts["losses seen"] > 0, "{control}");
     }
     Ok(())
@@ -76,9 +76,9 @@ async fn any_unsynced_sectors_may_be_lost_and_the_ledger_is_a_prefix() -> anyhow
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_death_in_backup_rebuild_or_restore_leaves_the_next_try_its_way() -> anyhow::Result<()> {
-    let report = verbs::Verbs::new(options(25)).run().await?;
+    let report = verbs::Verbs::new(options(15)).run().await?;
     if expect_clean(&report) {
-        assert!(report.facts["deaths"] > 50, "{report}");
+        assert!(report.facts["deaths"] > 30, "{report}");
     }
     Ok(())
 }

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! A cycle is an image. Opened in process by the start's own functions; the program itself, and
-//! `verify` after it, open one in so many. Names: a file that was synced has its name.
+//! `verify` after it, open one in so many. What is taken for granted of a file system: a file that was
+//! synced has its name, and one is cut short or gets another name whole or not at all.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -128,7 +129,7 @@ impl Images {
         shared: &Mutex<Report>,
     ) -> anyhow::Result<()> {
         let mut chance = Chance::of(seed, image);
-        let cut = usize::try_from(chance.below(trace.records.len() as u64 + 1))?;
+        let cut = trace.cut(&mut chance);
         let mut disk = Disk::of(&trace.before);
         let heeds = |record: &&Record| self.control == Control::None || record.event != Event::Sync;
         for record in trace.records.iter().take(cut).filter(heeds) {
@@ -140,7 +141,7 @@ impl Images {
         let known = trace.synced.get(cut).copied().unwrap_or(0);
         let wanted =
             trace.states.get(known..).map_or(&[][..], |rest| rest.get(..2).unwrap_or(rest));
-        let mut found = judge(&stage, wanted);
+        let mut found = judge(&stage, wanted, |rows| trace.tell_place(rows, (known, cut)));
         let with_program = self.control == Control::None && image % PROGRAM_EVERY == 0;
         if found.is_none() && with_program {
             stage.lay_out(None)?;
@@ -233,6 +234,29 @@ impl Trace {
         Ok(Self { before, records, states, synced })
     }
 
+    /// A moment of the story: any, or one soon after a file was made, cut short, renamed or removed.
+    fn cut(&self, chance: &mut Chance) -> usize {
+        let is_joint = |at: &usize| {
+            let event = self.records.get(*at).map(|record| &record.event);
+            !matches!(event, Some(Event::Write(..) | Event::Sync | Event::Told))
+        };
+        let all: Vec<usize> = (0..=self.records.len()).collect();
+        let joints: Vec<usize> = all.iter().copied().filter(is_joint).collect();
+        let near = chance.pick(&joints).copied().unwrap_or(0) + JOINT_CALLS;
+        let near =
+            near.saturating_sub(usize::try_from(chance.below(JOINT_CALLS as u64)).unwrap_or(0));
+        let any = chance.pick(&all).copied().unwrap_or(0);
+        if chance.once_in(2) { any } else { near.min(self.records.len()) }
+    }
+
+    /// Where in the story a state belongs that is none of those that were wanted.
+    fn tell_place(&self, found: &Rows, (known, cut): (usize, usize)) -> String {
+        let at = self.states.iter().position(|state| rows::difference(state, found).is_none());
+        let calls = self.records.get(cut.saturating_sub(8)..cut).unwrap_or_default();
+        let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
+        format!("after sync {known} it is that of sync {at:?}; last calls: {}", calls.join(", "))
+    }
+
     /// Whatever a client was told is in the ledger that was synced when it was told.
     fn acknowledged(&self, report: &mut Report) {
         for (at, record) in self.records.iter().enumerate() {
@@ -251,7 +275,11 @@ impl Trace {
 }
 
 /// What is wrong with an image when it is started step by step.
-fn judge(stage: &Stage<'_>, wanted: &[Rows]) -> Option<(&'static str, String)> {
+fn judge(
+    stage: &Stage<'_>,
+    wanted: &[Rows],
+    place: impl Fn(&Rows) -> String,
+) -> Option<(&'static str, String)> {
     let found = match stage.opened() {
         Ok(found) => found,
         Err(error) => return Some(("O7", format!("refused: {error:#}"))),
@@ -259,7 +287,8 @@ fn judge(stage: &Stage<'_>, wanted: &[Rows]) -> Option<(&'static str, String)> {
     let differences: Vec<String> =
         wanted.iter().filter_map(|state| rows::difference(state, &found)).collect();
     // It is one of them where one of them differs in nothing.
-    (differences.len() == wanted.len()).then(|| ("O1", differences.join("; and from the next: ")))
+    (differences.len() == wanted.len())
+        .then(|| ("O1", format!("{}: {}", place(&found), differences.join("; and the next: "))))
 }
 
 /// The program over the image: it listens, stops, and what it leaves proves itself.
@@ -331,6 +360,9 @@ fn ask(run_id: &str, number: usize, wish: &str) -> Ask {
 
 /// Runs with limits.
 const RUNS: [&str; 2] = ["first", "second"];
+
+/// So many calls after such a moment are still soon after it.
+const JOINT_CALLS: usize = 10;
 
 /// Stories that images are made of.
 const TRACES: u64 = 8;

@@ -136,8 +136,10 @@ impl Cable {
 
     /// The provider at the far end, once it listens.
     fn provider(&self, options: &Options) -> anyhow::Result<std::process::Child> {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.namespace()]).arg(&options.program).arg("simulate");
+        // `ip netns exec` would keep every mount of the moment alive, those of other faults too.
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net=/run/netns/{}", self.namespace()));
+        command.arg(&options.program).arg("simulate");
         command.args(["--bind", &format!("10.213.{}.2", self.number), "--port", PORT]);
         command.args(["--latency", "3ms", "--chunk-delay", "1ms"]);
         command.args(["--seed", &options.seed.to_string()]);

@@ -16,6 +16,17 @@ pub(super) struct Record {
     pub path: String,
 }
 
+impl std::fmt::Display for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let path = &self.path;
+        match &self.event {
+            Event::Write(at, bytes) => write!(f, "write {path} {at}+{}", bytes.len()),
+            Event::Size(length) => write!(f, "size {path} {length}"),
+            other => write!(f, "{other:?} {path}"),
+        }
+    }
+}
+
 /// What a call does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
@@ -50,6 +61,9 @@ struct Inode {
 enum Change {
     /// Its bytes after a call.
     Bytes(Vec<u8>),
+    /// Its bytes after it was cut short: whole or not at all, and before whatever comes after it,
+    /// for a length is one number, and what is written behind it goes to other blocks.
+    Cut(Vec<u8>),
     /// The name stands for another file, or for none.
     Name(Option<Box<Inode>>),
 }
@@ -96,8 +110,9 @@ impl Disk {
                 inode.since.push(Change::Bytes(bytes));
             }
             Event::Size(length) => {
+                let is_cut = *length < bytes.len();
                 bytes.resize(*length, 0);
-                inode.since.push(Change::Bytes(bytes));
+                inode.since.push(if is_cut { Change::Cut(bytes) } else { Change::Bytes(bytes) });
             }
             Event::Sync => {
                 inode.synced = inode.latest();
@@ -136,7 +151,7 @@ impl Inode {
     fn latest(&self) -> Option<Vec<u8>> {
         match self.since.last() {
             None => self.synced.clone(),
-            Some(Change::Bytes(bytes)) => Some(bytes.clone()),
+            Some(Change::Bytes(bytes) | Change::Cut(bytes)) => Some(bytes.clone()),
             Some(Change::Name(other)) => other.as_ref().and_then(|inode| inode.latest()),
         }
     }
@@ -147,12 +162,20 @@ impl Inode {
         for change in &self.since {
             match change {
                 Change::Bytes(bytes) => versions.push(bytes),
+                // What was done from here on has not come to the disk.
+                Change::Cut(_) | Change::Name(_) if chance.once_in(2) => {
+                    *dropped += 1;
+                    break;
+                }
+                Change::Cut(bytes) => {
+                    let known = base.take().unwrap_or_default();
+                    let all: Vec<&[u8]> =
+                        std::iter::once(known.as_slice()).chain(versions.drain(..)).collect();
+                    let mut cut = mixed(&all, sector, chance, dropped);
+                    cut.resize(bytes.len(), 0);
+                    base = Some(cut);
+                }
                 Change::Name(other) => {
-                    if chance.once_in(2) {
-                        // What was done to the name from here on has not come to the disk.
-                        *dropped += 1;
-                        break;
-                    }
                     base = other.as_ref().and_then(|inode| inode.choose(sector, chance, dropped));
                     versions.clear();
                 }
@@ -314,6 +337,22 @@ mod tests {
         let images: Vec<Files> = (0..50).map(|_| disk.image(&mut chance).0).collect();
         assert!(images.iter().any(|files| files[Path::new("a")] == [1]));
         assert!(images.iter().any(|files| files[Path::new("a")] == [2]));
+    }
+
+    #[test]
+    fn a_file_is_cut_short_whole_or_not_at_all() {
+        let disk = disk(&[
+            ("a", Event::Create),
+            ("a", Event::Write(0, vec![1; 4_096])),
+            ("a", Event::Sync),
+            ("a", Event::Size(0)),
+            ("a", Event::Write(0, vec![2; 32])),
+        ]);
+        let mut chance = Chance::new(3);
+        let images = (0..50).map(|_| disk.image(&mut chance).0[Path::new("a")].clone());
+        for bytes in images {
+            assert!(matches!(bytes.len(), 0 | 32) || bytes == [1; 4_096], "{}", bytes.len());
+        }
     }
 
     #[test]

@@ -388,9 +388,9 @@ const TUI: &[&[&str]] = &[
     &["cli"],
     &["embedded"],
     &["console", "shot"],
-    &["replay", "settings", "update", "view"],
-    &["action", "client", "feed", "filter", "keys", "message", "model", "picture", "term"],
-    &["amount", "format", "text", "theme"],
+    &["palette", "replay", "settings", "update", "view"],
+    &["action", "client", "export", "feed", "filter", "keys", "message", "model", "picture", "term"],
+    &["amount", "format", "text", "theme", "zone"],
 ];
 
 /// Known debts, as `file: room`, each with why it is one. The list only gets shorter.

@@ -19,9 +19,9 @@ use crossterm::event::EventStream;
 use futures_util::{FutureExt, StreamExt};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{SIGCONT, SIGTSTP};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use crate::client::{Client, ClientOptions};
 use crate::feed::{Delta, Feed, FeedOptions, clock};
@@ -34,6 +34,12 @@ use crate::theme::{Depth, ThemeChoice, ground};
 use crate::update::update;
 use crate::view::view;
 use crate::zone;
+
+mod governor;
+mod signals;
+
+use governor::Governor;
+use signals::{signals, stop_the_group};
 
 /// What a console is opened with.
 #[derive(Clone, Debug)]
@@ -326,136 +332,11 @@ fn write(export: &Export) -> String {
 /// Most files of one name within a second.
 const EXPORTS_A_SECOND: u32 = 100;
 
-/// When to draw.
-struct Governor {
-    gap: Duration,
-    slow: u32,
-    last: Instant,
-    dirty: Option<bool>,
-}
-
-impl Governor {
-    fn new(fps: u32) -> Self {
-        let gap = Duration::from_secs(1) / fps.clamp(1, FPS_MAX);
-        Self { gap, slow: 0, last: Instant::now(), dirty: None }
-    }
-
-    /// Another number of frames a second.
-    fn gap(&mut self, fps: u32) {
-        self.gap = Duration::from_secs(1) / fps.clamp(1, FPS_MAX);
-    }
-
-    /// Something changed; what a person did is urgent, what came over the wire is not.
-    fn dirty(&mut self, is_urgent: bool) {
-        self.dirty = Some(is_urgent || self.dirty == Some(true));
-    }
-
-    /// Whether a frame is owed at all.
-    fn is_dirty(&self) -> bool {
-        self.dirty.is_some()
-    }
-
-    /// The earliest moment of a frame that is not urgent.
-    fn due(&self) -> Instant {
-        self.last + self.gap * (1 << self.slow)
-    }
-
-    /// Whether a frame should be drawn now.
-    fn is_time(&self) -> bool {
-        match self.dirty {
-            None => false,
-            Some(true) => true,
-            Some(false) => Instant::now() >= self.due(),
-        }
-    }
-
-    /// A write that took long to drain doubles the gap; a quick one halves it again.
-    fn drawn(&mut self, took: Duration) {
-        self.slow = match took >= SLOW {
-            true => (self.slow + 1).min(4),
-            false => self.slow.saturating_sub(1),
-        };
-        self.last = Instant::now();
-        self.dirty = None;
-    }
-}
-
-/// Signals as they come, from a thread that waits for them.
-///
-/// When a terminal vanishes, crossterm reads its end for ever within one poll and the loop never
-/// hears of the hang-up. So the thread ends the process itself where the console has not left
-/// within a second of being asked to.
-fn signals(left: Arc<AtomicBool>) -> anyhow::Result<mpsc::Receiver<i32>> {
-    let mut signals =
-        signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT])?;
-    let (sender, receiver) = mpsc::channel(8);
-    std::thread::Builder::new().name("signals".into()).spawn(move || {
-        for signal in signals.forever() {
-            if sender.blocking_send(signal).is_err() {
-                return;
-            }
-            if !matches!(signal, SIGTSTP | SIGCONT) {
-                std::thread::sleep(PATIENCE);
-                if !left.load(Ordering::SeqCst) {
-                    term::give_back();
-                    std::process::exit(128 + signal);
-                }
-            }
-        }
-    })?;
-    Ok(receiver)
-}
-
-/// Stops every process of our group, as the terminal itself would: under `cargo run` the shell
-/// would otherwise wait for cargo, and cargo for us.
-///
-/// The helper that sends the signal is of the group too and stops with it, so it is waited for in
-/// a thread of its own; ours is stopped by the handler, which gives the terminal back first.
-fn stop_the_group() {
-    std::thread::spawn(|| {
-        let stopped = std::process::Command::new("kill").args(["-s", "TSTP", "0"]).status();
-        if !stopped.is_ok_and(|status| status.success()) {
-            signal_hook::low_level::raise(SIGTSTP).ok();
-        }
-    });
-}
-
-/// How long the loop may take to leave when a signal asked it to.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// Most frames a second after data, unless asked otherwise: people read no faster.
 pub const FPS_DEFAULT: u32 = 4;
-
-/// Most frames a second that can be asked for.
-const FPS_MAX: u32 = 30;
 
 /// Deltas that may wait: over a minute of them at ten a second; then the feed waits too.
 const DELTAS_MAX: usize = 600;
 
 /// Replies that may wait.
 const REPLIES_MAX: usize = 16;
-
-/// A write that took this long means that the terminal cannot follow.
-const SLOW: Duration = Duration::from_millis(50);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slow_terminals_are_drawn_on_more_seldom() {
-        let mut governor = Governor::new(4);
-        assert!(!governor.is_time());
-        governor.dirty(true);
-        assert!(governor.is_time(), "at once after a key");
-        governor.drawn(Duration::from_millis(60));
-        assert_eq!(governor.due() - governor.last, Duration::from_millis(500));
-        governor.drawn(Duration::from_millis(60));
-        assert_eq!(governor.due() - governor.last, Duration::from_secs(1));
-        governor.dirty(false);
-        assert!(!governor.is_time(), "data wait");
-        governor.drawn(Duration::ZERO);
-        governor.drawn(Duration::ZERO);
-        assert_eq!(governor.due() - governor.last, Duration::from_millis(250));
-    }
-}

@@ -7,9 +7,10 @@
 //! | answer | what happens |
 //! |---|---|
 //! | 2xx | the dialog closes, a message says what is so now |
-//! | 412 | what holds now is read, and the form reopens with both values |
+//! | 412 | what holds now is shown, and a second Enter means that |
 //! | else | the form stays, with the backend's own words |
 
+use serde::Deserialize;
 use tollgate_shared::alert::Alert;
 use tollgate_shared::api::{BudgetView, ErrorBody, MetricsView, ProbeView, ReceiptList};
 use tollgate_shared::budget::RunState;
@@ -19,7 +20,7 @@ use tollgate_shared::id::{ProviderName, RunId};
 use tollgate_shared::window::WindowKind;
 
 use crate::message::{Call, Effect, Purpose, Reply, RunVerb, Target};
-use crate::model::{ChartWindow, Conflict, Dialog, Model, Sending, Today, compare};
+use crate::model::{Change, ChartWindow, Conflict, Dialog, Model, Sending, Today, compare};
 
 /// Takes an answer in.
 pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
@@ -27,6 +28,10 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         Ok((status @ 200..=299, body)) => Ok((status, body)),
         Ok((412, _)) if matches!(reply.purpose, Purpose::ChangeBudget(_)) => {
             return reread(reply.purpose);
+        }
+        Ok((412, body)) if matches!(reply.purpose, Purpose::ChangeRun(..)) => {
+            overtaken(model, &body);
+            return Vec::new();
         }
         Ok((status, body)) => Err(refusal(status, &body)),
         Err(why) => Err(why),
@@ -38,18 +43,7 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         (Purpose::Look(look), outcome) => super::fetch::answer(model, look, outcome),
         (Purpose::ChangeBudget(run), Ok((_, body))) => changed(model, &run, &body),
         (Purpose::RereadBudget(run), Ok((_, body))) => conflict(model, &run, &body),
-        (Purpose::RefreshBudget(run), Ok((_, body))) => {
-            if let Ok(view) = serde_json::from_str::<BudgetView>(&body) {
-                let event = BudgetEvent::from(&view);
-                if let Some(Dialog::Budget(form)) = &mut model.dialog
-                    && form.run == run
-                    && form.sending == Sending::Not
-                {
-                    form.base = event.clone();
-                }
-                model.live.set_budget(event);
-            }
-        }
+        (Purpose::RefreshBudget(run), Ok((_, body))) => refreshed(model, &run, &body),
         (Purpose::RefreshBudget(_), Err(why)) => {
             model.toast(format!("the account shown is old: {why}"));
         }
@@ -60,17 +54,7 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
             }
             registered(model, name, status == 201);
         }
-        (Purpose::Probe(name), Ok((_, body))) => match serde_json::from_str::<ProbeView>(&body) {
-            Ok(view) if view.ok => {
-                model.toast(format!("{name} answers in {} ms", view.latency_ms));
-            }
-            Ok(view) => {
-                let why = view.error.unwrap_or_else(|| "no answer".into());
-                let detail = view.detail.map_or(String::new(), |detail| format!(": {detail}"));
-                model.toast(format!("{name} does not answer: {why}{detail}"));
-            }
-            Err(_) => model.toast(format!("{name}: the answer cannot be read")),
-        },
+        (Purpose::Probe(name), Ok((_, body))) => probed(model, &name, &body),
         (Purpose::Remove(name), Ok(_)) => {
             if let Some(Dialog::Confirm(_)) = model.dialog {
                 model.dialog = None;
@@ -80,18 +64,7 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         (Purpose::SwitchCircuit(name, before), Ok(_)) => switched(model, &name, before),
         (Purpose::Ack(id), Ok((_, body))) => answered(model, &id, ("known", &body)),
         (Purpose::Snooze(id), Ok((_, body))) => answered(model, &id, ("put away", &body)),
-        (Purpose::Prove(run), outcome) => {
-            let found = outcome.and_then(|(_, body)| {
-                let list = serde_json::from_str::<ReceiptList>(&body)
-                    .map_err(|error| format!("the receipts cannot be read: {error}"))?;
-                compare(&model.live, &run, &list.receipts)
-            });
-            if let Some(Dialog::Proof(view)) = &mut model.dialog
-                && view.run.as_ref() == Some(&run)
-            {
-                view.found = Some(found);
-            }
-        }
+        (Purpose::Prove(run), outcome) => proved(model, &run, outcome),
         (Purpose::Undo(what), Ok((_, body))) => {
             if let Ok(view) = serde_json::from_str::<BudgetView>(&body) {
                 model.live.set_budget(BudgetEvent::from(&view));
@@ -101,6 +74,79 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         (_, Err(why)) => failed(model, why),
     }
     Vec::new()
+}
+
+/// What an old account really is, before anybody changes it.
+fn refreshed(model: &mut Model, run: &RunId, body: &str) {
+    let Ok(view) = serde_json::from_str::<BudgetView>(body) else { return };
+    let event = BudgetEvent::from(&view);
+    if let Some(Dialog::Budget(form)) = &mut model.dialog
+        && form.run == *run
+        && form.sending == Sending::Not
+    {
+        form.base = event.clone();
+    }
+    model.live.set_budget(event);
+}
+
+/// A run was changed by somebody else while its dialog was open: what is so now is shown, and a
+/// second Enter means that.
+fn overtaken(model: &mut Model, body: &str) {
+    /// The part of the refusal that says what holds.
+    #[derive(Deserialize)]
+    struct Overtaken {
+        error: Details,
+    }
+    #[derive(Deserialize)]
+    struct Details {
+        details: Now,
+    }
+    #[derive(Deserialize)]
+    struct Now {
+        now: BudgetView,
+    }
+    let Ok(read) = serde_json::from_str::<Overtaken>(body) else {
+        failed(model, "somebody else changed it, and what holds now cannot be read".into());
+        return;
+    };
+    let now = read.error.details.now;
+    model.live.set_budget(BudgetEvent::from(&now));
+    if let Some(Dialog::Confirm(form)) = &mut model.dialog
+        && let Change::Run(run, _, version) = &mut form.change
+        && *run == now.run_id
+    {
+        *version = now.version;
+        let words = format!("changed meanwhile, now version {}; Enter goes on", now.version);
+        form.sending = Sending::Failed(words);
+    }
+}
+
+/// What a look at a provider found.
+fn probed(model: &mut Model, name: &ProviderName, body: &str) {
+    let words = match serde_json::from_str::<ProbeView>(body) {
+        Ok(view) if view.ok => format!("{name} answers in {} ms", view.latency_ms),
+        Ok(view) => {
+            let why = view.error.unwrap_or_else(|| "no answer".into());
+            let detail = view.detail.map_or(String::new(), |detail| format!(": {detail}"));
+            format!("{name} does not answer: {why}{detail}")
+        }
+        Err(_) => format!("{name}: the answer cannot be read"),
+    };
+    model.toast(words);
+}
+
+/// A run's receipts, held against the rows that came.
+fn proved(model: &mut Model, run: &RunId, outcome: Result<(u16, String), String>) {
+    let found = outcome.and_then(|(_, body)| {
+        let list = serde_json::from_str::<ReceiptList>(&body)
+            .map_err(|error| format!("the receipts cannot be read: {error}"))?;
+        compare(&model.live, run, &list.receipts)
+    });
+    if let Some(Dialog::Proof(view)) = &mut model.dialog
+        && view.run.as_ref() == Some(run)
+    {
+        view.found = Some(found);
+    }
 }
 
 /// Somebody was faster: what holds now is read before the form is shown again.

@@ -556,3 +556,16 @@ fn an_old_account_is_read_anew_before_it_is_changed() {
     assert_eq!(budget_form(&model).base.version, 9);
     assert_eq!(budget_form(&model).conflict, None, "nobody was overtaken");
 }
+
+#[test]
+fn a_run_that_somebody_else_changed_asks_once_more() {
+    let mut model = model(SIZE);
+    let effects = press(&mut model, "j x Enter");
+    let body = format!(
+        r#"{{"error":{{"code":"version_mismatch","message":"it is at version 9, not 7","details":{{"expected":7,"current":9,"now":{}}}}}}}"#,
+        budget_view("60", 9)
+    );
+    reply(&mut model, sent(&effects).purpose.clone(), 412, &body);
+    assert!(screen(&model).contains("changed meanwhile, now version 9"));
+    assert_eq!(sent(&press(&mut model, "Enter")).if_match, Some(9));
+}

@@ -7,6 +7,7 @@ use axum::http::HeaderMap;
 use serde_json::value::{RawValue, to_raw_value};
 use tollgate_shared::api::{BudgetView, Resolution, ResolveRequest, StateRequest, UnknownList};
 use tollgate_shared::budget::StateChange;
+use tollgate_shared::id::AttemptId;
 use tollgate_shared::usage::CostIs;
 
 use crate::api::change::Origin;
@@ -93,6 +94,9 @@ pub(super) async fn resolve(
         evidence: request.testimony(),
         bill: None,
     };
+    if origin.repeated {
+        return correction(rooms, resolve.attempt_id).await;
+    }
     let mut word = origin.word(None);
     if let Some(by) = request.by.clone().filter(|_| word.who == LOCAL) {
         word.who = by;
@@ -101,6 +105,14 @@ pub(super) async fn resolve(
     tracing::info!(run.id = %receipt.run_id, %attempt_id, cost_usd = %request.cost(), "an unknown outcome is resolved");
     let line = receipt.seal().and_then(RawValue::from_string).or_else(|_| to_raw_value(&receipt));
     line.map(Json).map_err(|_| Problem::new(500, "lost", "the correction is in the receipts"))
+}
+
+/// The correction that was made when this was asked before.
+async fn correction(rooms: Rooms, id: AttemptId) -> Result<Json<Box<RawValue>>, Problem> {
+    let lost = || Problem::new(500, "lost", "the correction is in the receipts");
+    let read = tokio::task::spawn_blocking(move || rooms.reader.correction_of(&id)).await;
+    let line = read.map_err(|_| lost())??.ok_or_else(lost)?;
+    RawValue::from_string(line).map(Json).map_err(|_| lost())
 }
 
 /// Most unknowns in one answer.

@@ -57,6 +57,21 @@ impl Reader {
         })
     }
 
+    /// The exact line of the correction of an attempt. Looked for in every attempt: only those who
+    /// ask twice for what was resolved need it.
+    pub fn correction_of(&self, attempt_id: &AttemptId) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT run_id, seq FROM attempts WHERE attempt_id = ? AND seq IS NOT NULL";
+        self.with(|db| {
+            let place = db.query_row(sql, [attempt_id.as_str()], |row| {
+                Ok((rows::parsed(row, 0)?, row.get(1)?))
+            });
+            match place.optional()? {
+                Some((run_id, seq)) => correction(db, &run_id, seq),
+                None => Ok(None),
+            }
+        })
+    }
+
     /// Adds what stands in other tables.
     fn complete(
         &self,

@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use tollgate_backend::app::Backend;
 use tollgate_backend::config::Config;
 use tollgate_shared::event::Event;
-use tollgate_tests::{chat, client};
+use tollgate_tests::{chat, client, faulty};
 
 use super::*;
 
@@ -216,6 +216,23 @@ async fn a_change_whose_answer_was_lost_is_not_made_again() -> anyhow::Result<()
     let again = send(&house, ("POST", house.gateway("/runs/r/pause")), &key, &pause).await?;
     assert_eq!((again.status, &again.json()["state"]), (200, &json!("paused")));
     assert_eq!(audit(&house).await?.changes.len(), 2, "the budget and one pause");
+
+    let provider = faulty("cut:1").await?;
+    house.register("p", "gpt-4", &provider).await?;
+    house.route("s", "gpt-4", "Hello!").await?;
+    let lost = house.receipts("s").await?.remove(0);
+    let resolve = || {
+        let url = house.gateway(&format!("/unknowns/{}/resolve", lost.attempt_id));
+        let found = json!({"outcome": "voided", "evidence": "the invoice"});
+        let house = &house;
+        async move { send(house, ("POST", url), &[("Idempotency-Key", "v")], &found).await }
+    };
+    let first = resolve().await?;
+    assert_eq!(first.status, 200);
+    let ledger = rusqlite::Connection::open(house.path("gateway/ledger.db"))?;
+    ledger.execute("UPDATE answers SET status = NULL, body = NULL WHERE key = 'v'", [])?;
+    assert_eq!(resolve().await?.text, first.text, "the correction, exactly");
+    assert_eq!(house.receipts("s").await?.len(), 2, "one receipt and one correction");
     house.leave().await
 }
 

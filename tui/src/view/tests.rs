@@ -223,6 +223,28 @@ fn hidden_money_is_nowhere() {
 }
 
 #[test]
+fn hidden_money_is_on_no_screen() {
+    for (keys, amounts) in [
+        ("4 j j", ["0.007680", "$2.50", "88.20", "0.004300"]),
+        ("5", ["+$0.0", "$0.2746", "14.94", "$0.12"]),
+        ("6 j j", ["45.12", "$50.00", "0.271", "$10.00"]),
+        ("7", ["212.40", "97.704", "24.38", "0.69"]),
+    ] {
+        let mut model = fixture::model((200, 50));
+        let days = crate::model::Answer::Here(std::sync::Arc::new(fixture::report()));
+        model.fetched.report = Some(days);
+        fixture::press(&mut model, keys);
+        let shown = picture::text(&draw(&model));
+        assert!(amounts.iter().any(|amount| shown.contains(amount)), "{keys}: none was there");
+        fixture::press(&mut model, "H");
+        let hidden = picture::text(&draw(&model));
+        for amount in amounts {
+            assert!(!hidden.contains(amount), "{amount} after {keys}\n{hidden}");
+        }
+    }
+}
+
+#[test]
 fn without_colour_every_state_has_its_shape_or_word() {
     let mut model = fixture::model((200, 50));
     model.settings.theme = ThemeChoice::Mono;
@@ -236,7 +258,7 @@ fn without_colour_every_state_has_its_shape_or_word() {
 const KEYS: &[&str] = &[
     "Tab", "S-Tab", "j", "k", "g", "G", "C-d", "C-u", "PgDn", "PgUp", "h", "l", "w", "s", "S",
     "Enter", "Esc", "/", "?", "r", "b", "+", "-", "o", "f", "t", "c", "T", "H", "y", "0", "z", "F",
-    "1", "2", "3", "x", "Space", "BS",
+    "1", "2", "3", "4", "5", "6", "7", "v", "x", "Space", "BS",
 ];
 
 proptest! {

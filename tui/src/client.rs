@@ -33,6 +33,8 @@ pub struct ClientOptions {
     pub router: String,
     /// The caller's key, where the backend wants one.
     pub key: Option<String>,
+    /// Whose hand changes are.
+    pub operator: Option<String>,
 }
 
 impl Client {
@@ -47,8 +49,7 @@ impl Client {
             value.set_sensitive(true);
             headers.insert("authorization", value);
         }
-        let operator = operator(|name| std::env::var(name).ok());
-        if let Some(name) = operator.and_then(|name| HeaderValue::from_str(&name).ok()) {
+        if let Some(name) = options.operator.and_then(|name| HeaderValue::from_str(&name).ok()) {
             headers.insert("x-tollgate-operator", name);
         }
         let http = reqwest::Client::builder()
@@ -105,10 +106,14 @@ impl Client {
     }
 }
 
-/// Whose hand changes are: `TOLLGATE_OPERATOR`, else the user's name. The backend takes visible
-/// ASCII only, so other letters are left out.
-fn operator(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
-    let name = ["TOLLGATE_OPERATOR", "USER", "LOGNAME"].into_iter().find_map(variable)?;
+/// Whose hand changes are: `TOLLGATE_OPERATOR`, else what a file says, else the user's name. The
+/// backend takes visible ASCII only, so other letters are left out.
+pub fn operator(
+    configured: Option<String>,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let user = || ["USER", "LOGNAME"].into_iter().find_map(&variable);
+    let name = variable("TOLLGATE_OPERATOR").or(configured).or_else(user)?;
     let plain: String = name.chars().filter(char::is_ascii_graphic).take(OPERATOR_MAX).collect();
     (!plain.is_empty()).then_some(plain)
 }
@@ -126,11 +131,14 @@ mod tests {
     #[test]
     fn a_hand_has_a_name_that_a_header_can_hold() {
         let of = |name: &'static str, value: &'static str| {
-            operator(move |asked| (asked == name).then(|| value.to_owned()))
+            operator(None, move |asked| (asked == name).then(|| value.to_owned()))
         };
         assert_eq!(of("TOLLGATE_OPERATOR", "ann").as_deref(), Some("ann"));
         assert_eq!(of("USER", "Zoë of\nops").as_deref(), Some("Zoofops"));
         assert_eq!(of("USER", "Ω"), None);
-        assert_eq!(operator(|_| None), None);
+        assert_eq!(operator(None, |_| None), None);
+        let file = || Some("kim".to_owned());
+        assert_eq!(operator(file(), |name| (name == "USER").then(|| "u".into())), file());
+        assert_eq!(operator(file(), |_| Some("ann".into())).as_deref(), Some("ann"));
     }
 }

@@ -125,6 +125,7 @@ impl ConsoleOptions {
             gateway: place(&self.gateway),
             router: place(&self.router),
             key: self.key.clone(),
+            operator: self.operator.clone(),
         };
         Ok((Client::new(options, sender)?, replies))
     }

@@ -10,6 +10,7 @@
 use clap::Args;
 
 use super::Failure;
+use crate::client::operator;
 use crate::console::ConsoleOptions;
 use crate::settings::{Chosen, Files, Resolved};
 use crate::theme::{Depth, Glyphs, ThemeChoice};
@@ -60,7 +61,6 @@ impl Connection {
                 None => return Err(Failure::Usage(format!("the variable `{name}` is not set"))),
             },
         };
-        let user = || variable("USER").filter(|name| !name.is_empty() && name.is_ascii());
         let options = ConsoleOptions {
             gateway: places.gateway,
             router: places.router,
@@ -68,7 +68,7 @@ impl Connection {
             key,
             depth: Depth::of(variable),
             settings: resolved.settings.clone(),
-            operator: resolved.operator.clone().or_else(user),
+            operator: operator(resolved.operator.clone(), variable),
             files: Some((files, chosen)),
             replay: None,
         };

@@ -9,7 +9,7 @@
 //! 14:15:00 $0.84 left in the last minute, 96 requests.
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_shared::alert::{Alert, AlertState, Severity};
 use tollgate_shared::budget::{Level, RunState};
@@ -28,6 +28,7 @@ use crate::message::Message;
 use crate::model::Model;
 use crate::text;
 use crate::update::update;
+use crate::zone;
 
 /// What else to say.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -39,6 +40,7 @@ pub struct Args {
 
 /// Says what changes until nobody listens.
 pub async fn run(args: Args, options: &ConsoleOptions) -> Done {
+    zone::use_system();
     let (mut deltas, _hurry, _feed) = options.feed();
     let mut model = Model::new(options.settings(), (120, 40), clock());
     let mut teller = Teller { place: options.gateway.clone(), args, ..Teller::default() };
@@ -49,7 +51,7 @@ pub async fn run(args: Args, options: &ConsoleOptions) -> Done {
         update(&mut model, Message::Delta(Box::new(delta)));
         let mut sentences = teller.link(link.as_ref(), &model);
         sentences.extend(teller.tell(&news, &model));
-        let time = model.live.now.clock();
+        let time = format::clock(model.live.now);
         let lines = sentences
             .iter()
             .map(|sentence| format!("{time} {}\n", text::clean(sentence, SENTENCE_MAX)));
@@ -74,6 +76,7 @@ struct Teller {
     lost: bool,
     minute: i64,
     refused: u64,
+    refusals: BTreeSet<(RunId, String)>,
     runs: BTreeMap<RunId, Said>,
     circuits: BTreeMap<ProviderName, CircuitState>,
     alerts: BTreeMap<String, Alert>,
@@ -104,9 +107,9 @@ impl Teller {
         match link {
             Some(LinkChange::Lost { why, .. }) if !self.lost => {
                 self.lost = true;
-                let of = model
-                    .last_frame
-                    .map_or(String::new(), |at| format!(" What was said is of {}.", at.clock()));
+                let of = model.last_frame.map_or(String::new(), |at| {
+                    format!(" What was said is of {}.", format::clock(at))
+                });
                 vec![format!("The connection is lost: {why}. Trying again.{of}")]
             }
             Some(LinkChange::Up { .. }) if self.lost => {
@@ -138,10 +141,16 @@ impl Teller {
         self.alerts(model, &mut said);
         self.circuits(model, first, &mut said);
         self.runs(model, first, &mut said);
-        for ((run, code), count) in &news.refusals {
+        for (refused, count) in &news.refusals {
             self.refused += count;
-            let requests = counted(usize::try_from(*count).unwrap_or(usize::MAX), "request");
-            said.push(format!("{requests} of run {run} refused: {}.", code.replace('_', " ")));
+            // The first of a minute is news; the minute itself says how many there were.
+            if self.refusals.insert(refused.clone()) {
+                let (run, code) = refused;
+                said.push(format!(
+                    "Requests of run {run} are refused: {}.",
+                    code.replace('_', " ")
+                ));
+            }
         }
         if self.args.receipts {
             said.extend(news.receipts.iter().map(receipt));
@@ -158,6 +167,7 @@ impl Teller {
     fn minute(&mut self, model: &Model) -> Option<String> {
         let sums = model.live.history.minute_sums();
         let refused = std::mem::take(&mut self.refused);
+        self.refusals.clear();
         if sums.is_empty() && refused == 0 {
             return None;
         }
@@ -180,7 +190,7 @@ impl Teller {
                     Severity::Caution => "Caution",
                 };
                 said.push(format!(
-                    "{severity}: {}, {}. {}.",
+                    "{severity}: {}, {}; {}.",
                     alert.subject, alert.what, alert.then
                 ));
             }
@@ -352,7 +362,9 @@ mod tests {
         let run: RunId = "R-1".parse().unwrap();
         let mut news = News::default();
         news.refusals.insert((run, "a\x1b[2Jb".into()), 1);
-        let said = Teller::default().tell(&news, &fixture::model((120, 40)));
+        let mut teller = Teller::default();
+        let said = teller.tell(&news, &fixture::model((120, 40)));
+        assert_eq!(teller.tell(&news, &fixture::model((120, 40))), Vec::<String>::new());
         let line = said.last().unwrap();
         assert!(!text::clean(line, SENTENCE_MAX).contains('\x1b'), "{line}");
     }

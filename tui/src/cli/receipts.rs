@@ -151,7 +151,7 @@ impl<'a> Printer<'a> {
 
 /// One line of the table; columns are as wide as they always are, for the next may be in an hour.
 fn line_of(cells: [String; 9]) -> String {
-    let widths = [24, 14, 16, 16, 13, 11, 7, 10];
+    let widths = [27, 14, 16, 16, 13, 11, 7, 10];
     let [.., request] = &cells;
     let mut line = String::new();
     for (place, (cell, width)) in cells.iter().zip(widths).enumerate() {

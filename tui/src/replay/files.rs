@@ -43,7 +43,9 @@ impl Sources {
             }
             let entries =
                 path.read_dir().map_err(|error| format!("{}: {error}", path.display()))?;
-            let lines = |path: &PathBuf| path.extension().is_some_and(|end| end == "jsonl");
+            let lines = |path: &PathBuf| {
+                path.extension().is_some_and(|end| end == "jsonl") && path.is_file()
+            };
             found.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(lines));
         }
         found.sort_unstable();
@@ -104,6 +106,7 @@ mod tests {
         write!(file, "{rest}\nnonsense\n{line}\n").unwrap();
         assert_eq!(count(), 2);
         std::fs::write(dir.path().join("note.txt"), "x\n").unwrap();
+        std::fs::create_dir(dir.path().join("R-3.jsonl")).unwrap();
         std::fs::write(dir.path().join("R-2.jsonl"), format!("{line}\n")).unwrap();
         assert_eq!(count(), 1, "a new file of the folder");
         File::create(&path).unwrap();

@@ -64,7 +64,7 @@ async fn a_snoozed_alert_returns_by_itself() -> anyhow::Result<()> {
     let said: Alert = house.post(&url, &json!({"minutes": 30})).await?.read()?;
     let until = said.snoozed_until.context("no end")?;
     assert_eq!(until.millis_since(said.acked_at.context("no beginning")?) / 60_000, 30);
-    assert_eq!(alerts_in(&house, "snoozed").await?, [said.clone()]);
+    assert_eq!(alerts_in(&house, "snoozed").await?, std::slice::from_ref(&said));
     let open: AlertList = house.get(&house.gateway("/alerts")).await?.read()?;
     assert_eq!(open.unacked, 0);
     // As if the half hour had passed meanwhile.

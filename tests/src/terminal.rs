@@ -185,6 +185,12 @@ impl Terminal {
         self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Bytes and frames that came.
+    pub fn tally(&self) -> (u64, u64) {
+        let seen = self.seen();
+        (seen.bytes(), seen.frames())
+    }
+
     /// The rows of the screen, between two frames.
     pub fn text(&self) -> String {
         let mut text = String::new();

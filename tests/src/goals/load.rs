@@ -10,13 +10,14 @@ pub fn idle(lab: &Lab) -> anyhow::Result<Vec<Finding>> {
     // The first seconds still have answers and toasts in them.
     pass(Duration::from_secs(5));
     let (id, span) = (terminal.id()?, Duration::from_secs(lab.seconds.max(60)));
-    let (cpu_before, bytes, frames) = (cpu(id)?, terminal.seen().bytes(), terminal.seen().frames());
+    let (cpu_before, (bytes, frames)) = (cpu(id)?, terminal.tally());
     let began = Instant::now();
     pass(span);
     let took = began.elapsed().as_secs_f64();
     let percent = (cpu(id)? - cpu_before).as_secs_f64() / took * 100.0;
-    let bytes_per_s = (terminal.seen().bytes() - bytes) as f64 / took;
-    let frames = terminal.seen().frames() - frames;
+    let (bytes_after, frames_after) = terminal.tally();
+    let bytes_per_s = (bytes_after - bytes) as f64 / took;
+    let frames = frames_after - frames;
     Ok(vec![
         finding(
             "CPU when nothing happens",
@@ -61,19 +62,19 @@ pub fn busy_bytes(lab: &Lab) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for (width, height, most) in [(80, 24, 8.0), (120, 40, 25.0), (200, 50, 60.0)] {
         let (server, terminal) = lab.live(width, height)?;
-        let frames = terminal.seen().frames();
-        let before = terminal.seen().bytes();
+        let (before, frames) = terminal.tally();
         terminal.press("C-l")?;
         terminal.wait("a frame written anew", |seen| seen.frames() > frames)?;
-        let whole = (terminal.seen().bytes() - before) as f64 / 1_024.0;
+        let whole = (terminal.tally().0 - before) as f64 / 1_024.0;
         server.pace(10_000);
         pass(Duration::from_secs(5));
-        let (bytes, frames) = (terminal.seen().bytes(), terminal.seen().frames());
+        let (bytes, frames) = terminal.tally();
         let began = Instant::now();
         pass(Duration::from_secs(lab.seconds));
         let took = began.elapsed().as_secs_f64();
-        let kib = (terminal.seen().bytes() - bytes) as f64 / 1_024.0 / took;
-        let fps = (terminal.seen().frames() - frames) as f64 / took;
+        let (bytes_after, frames_after) = terminal.tally();
+        let kib = (bytes_after - bytes) as f64 / 1_024.0 / took;
+        let fps = (frames_after - frames) as f64 / took;
         findings.push(finding(
             format!("bytes to the terminal, busy, {width}x{height}"),
             &format!("≤ {most} KB/s"),

@@ -193,10 +193,10 @@ impl Action {
                 let open = alerts.iter().any(|alert| alert.state == AlertState::Open);
                 (!open).then(|| "every alert is known".into())
             }),
-            Self::Undo => match &model.undo {
-                Some(_) => None,
-                None => Some("nothing was changed in the last ten seconds".into()),
-            },
+            Self::Undo => changes(model).or_else(|| match &model.undo {
+                Some(undo) if undo.until > model.live.now => None,
+                _ => Some("nothing was changed in the last ten seconds".into()),
+            }),
             Self::Sort | Self::ReverseSort => {
                 (model.panes.focus.sorts().len() < 2).then(|| "this pane keeps its order".into())
             }
@@ -207,6 +207,11 @@ impl Action {
             Self::Follow => {
                 (model.panes.focus != PaneId::Receipts).then(|| "only receipts are followed".into())
             }
+            Self::Export => matches!(
+                model.panes.focus,
+                PaneId::Objectives | PaneId::Experiments | PaneId::Fallbacks
+            )
+            .then(|| "this pane is no list for a file; receipts are, with every digit".into()),
             Self::NextMatch | Self::PreviousMatch => {
                 Some("the filter hides what does not match; Esc clears it".into())
             }
@@ -236,7 +241,7 @@ pub fn budget_at_cursor(model: &Model) -> Option<BudgetEvent> {
 }
 
 /// Why nothing may be changed; `None` when it may.
-fn changes(model: &Model) -> Option<String> {
+pub(crate) fn changes(model: &Model) -> Option<String> {
     if model.is_read_only() {
         return Some("READ-ONLY: this console changes nothing".into());
     }

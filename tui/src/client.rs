@@ -68,7 +68,7 @@ impl Client {
         let client = self.clone();
         tokio::spawn(async move {
             let result = client.result(&call).await;
-            let reply = Reply { purpose: call.purpose, result };
+            let reply = Reply { purpose: call.purpose, number: call.number, result };
             // The console has ended when nobody takes the reply.
             client.replies.send(reply).await.ok();
         });

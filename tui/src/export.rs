@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tollgate_shared::event::BudgetEvent;
 use tollgate_shared::money::Usd;
 
-use crate::model::{Model, PaneId, RunEntry, rows};
+use crate::model::{Model, PaneId, RunEntry, reports, rows};
 
 /// Rows under headings; a cell without a value is empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +27,16 @@ pub const FORMATS: [(char, &str, &str); 3] =
     [('c', "csv", "CSV, for a spreadsheet"), ('j', "json", "JSON"), ('m', "md", "Markdown")];
 
 /// What a pane lists.
-pub fn table(model: &Model, pane: PaneId) -> Table {
-    match pane {
+pub fn table(model: &Model, pane: PaneId) -> Option<Table> {
+    Some(match pane {
         PaneId::Budgets => budgets(model),
         PaneId::Providers => providers(model),
         PaneId::Receipts => receipts(model),
         PaneId::Alerts => alerts(model),
-        _ => who(model),
-    }
+        PaneId::Who => who(model),
+        PaneId::Days | PaneId::Invoice => days(model, pane)?,
+        PaneId::Objectives | PaneId::Experiments | PaneId::Fallbacks => return None,
+    })
 }
 
 impl Table {
@@ -79,12 +81,25 @@ impl Table {
         for row in &self.rows {
             let safe = row.iter().map(|cell| {
                 let plain: String = cell.chars().filter(|letter| !letter.is_control()).collect();
-                plain.replace('\\', "\\\\").replace('|', "\\|")
+                escaped(&plain)
             });
             text.push_str(&line(safe.collect()));
         }
         text
     }
+}
+
+/// Text that stays text in Markdown: no link, no image, no tag.
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut safe, letter| {
+        if letter.is_ascii_punctuation()
+            && !matches!(letter, '-' | '.' | ',' | ':' | '_' | '/' | '$' | '%')
+        {
+            safe.push('\\');
+        }
+        safe.push(letter);
+        safe
+    })
 }
 
 /// One cell of CSV. A leading `=`, `+`, `-` or `@` would be a formula to a spreadsheet, unless it
@@ -242,6 +257,34 @@ fn alerts(model: &Model) -> Table {
     Table { columns, rows: rows::alerts(model.day()).into_iter().map(row).collect() }
 }
 
+/// Days in UTC, or what each provider was paid on the one at the cursor.
+fn days(model: &Model, pane: PaneId) -> Option<Table> {
+    let sums = |name: String, sums: &tollgate_shared::window::Sums| {
+        vec![
+            name,
+            sums.cost_usd.to_string(),
+            sums.requests.to_string(),
+            sums.attempts.to_string(),
+            sums.input_tokens.to_string(),
+            sums.output_tokens.to_string(),
+        ]
+    };
+    let mut columns =
+        vec!["day", "cost_usd", "requests", "attempts", "input_tokens", "output_tokens"];
+    if pane == PaneId::Days {
+        let row =
+            |day: &tollgate_shared::api::DayReport| sums(day.date.to_string(), &day.breakdown.sums);
+        return Some(Table { columns, rows: reports::days(model).map(row).collect() });
+    }
+    if let Some(first) = columns.first_mut() {
+        *first = "provider";
+    }
+    let (day, _) = reports::selected(model)?;
+    let ranking = &day.breakdown.by_provider;
+    let rows = ranking.top.iter().map(|row| sums(row.name.to_string(), &row.sums)).collect();
+    Some(Table { columns, rows })
+}
+
 fn who(model: &Model) -> Table {
     let columns = vec!["name", "quarter_usd", "minute_usd"];
     let row = |line: rows::WhoLine| {
@@ -266,7 +309,7 @@ mod tests {
     #[test]
     fn every_digit_and_every_row_of_the_tail_is_in_the_file() {
         let model = fixture::model((80, 24));
-        let table = table(&model, PaneId::Receipts);
+        let table = table(&model, PaneId::Receipts).unwrap();
         let cost = table.columns.iter().position(|title| *title == "cost_usd").unwrap();
         let sum: Usd = table.rows.iter().map(|row| row[cost].parse::<Usd>().unwrap()).sum();
         let told: Usd =
@@ -283,7 +326,7 @@ mod tests {
             rows: vec![vec!["=1+1".into(), "x,\"y\"|z\n".into()], vec!["-0.5".into(), "@b".into()]],
         };
         assert_eq!(table.csv(), "a,b\n\"'=1+1\",\"x,\"\"y\"\"|z\n\"\n-0.5,\"'@b\"\n");
-        assert!(table.markdown().contains("| =1+1 | x,\"y\"\\|z |\n"));
+        assert!(table.markdown().contains("| \\=1\\+1 | x,\\\"y\\\"\\|z |\n"));
         assert!(table.json().contains("\"a\": \"=1+1\""));
     }
 }

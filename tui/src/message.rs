@@ -231,6 +231,8 @@ impl RunVerb {
 pub struct Reply {
     /// What was asked.
     pub purpose: Purpose,
+    /// The number it was asked under; zero for questions.
+    pub number: u64,
     /// Status and body, or why there is none.
     pub result: Result<(u16, String), String>,
 }

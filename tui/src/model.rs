@@ -20,7 +20,7 @@ mod history;
 mod link;
 mod pane;
 pub mod pulse;
-mod reports;
+pub(crate) mod reports;
 mod routing;
 pub mod rows;
 mod tail;
@@ -95,6 +95,8 @@ pub struct Model {
     pub skew_ms: i64,
     /// Whether the backend said that this connection may change nothing.
     pub server_read_only: bool,
+    /// A change that was sent and has no answer yet, or got none.
+    pub unanswered: Option<crate::message::Call>,
     /// Counts requests that were sent, so that each has its own idempotency key.
     pub sent: u64,
 }
@@ -314,6 +316,7 @@ impl Model {
             settings,
             skew_ms: 0,
             server_read_only: false,
+            unanswered: None,
             sent: 0,
         }
     }

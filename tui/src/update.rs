@@ -73,8 +73,11 @@ fn take(model: &mut Model, settings: Result<Box<Settings>, String>) {
             // Hiding money is a matter of the moment, not of a file.
             let hide_money = model.settings.hide_money;
             // The connection is what it was when the console was opened.
-            let Settings { profile, gateway, router, .. } = model.settings.clone();
-            model.settings = Settings { hide_money, profile, gateway, router, ..*settings };
+            let Settings { profile, gateway, router, read_only, .. } = model.settings.clone();
+            // A file that is written meanwhile may forbid changes; it cannot begin to allow them.
+            let read_only = read_only || settings.read_only;
+            model.settings =
+                Settings { hide_money, profile, gateway, router, read_only, ..*settings };
             model.toast("the configuration was read anew");
         }
         Err(why) => model.toast(why),

@@ -117,7 +117,7 @@ fn show(model: &Model, screen: Screen, options: &ConsoleOptions) -> Done {
     };
     let mut text = format!("{}\n", headline(model));
     for pane in panes {
-        let table = export::table(model, *pane);
+        let Some(table) = export::table(model, *pane) else { continue };
         if table.rows.is_empty() {
             continue;
         }

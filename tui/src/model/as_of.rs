@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use tollgate_shared::alert::{Alert, AlertState};
 use tollgate_shared::budget::{Account, Level};
 use tollgate_shared::circuit::CircuitView;
 use tollgate_shared::event::BudgetEvent;
@@ -37,6 +38,16 @@ impl Day {
         day.pulse = self.pulse.as_of(at);
         day.changes.retain(|change| change.at <= at);
         day.alerts.retain(|_, alert| alert.since <= at);
+        // What has ended since then held then.
+        for alert in &self.resolved {
+            let held = alert.since <= at && alert.resolved_at.is_some_and(|end| end > at);
+            if held && !day.alerts.contains_key(&alert.id) {
+                let alert = Alert { state: AlertState::Open, resolved_at: None, ..alert.clone() };
+                day.alerts.insert(alert.id.clone(), alert);
+            }
+        }
+        day.resolved.retain(|alert| alert.resolved_at.is_some_and(|end| end <= at));
+        day.changes.retain(|change| change.at <= at);
         if let Some(today) = &mut day.today {
             let all: Usd = self.history.from(at).map(|span| span.all.cost_usd).sum();
             today.spent = (today.spent - all).or_zero();
@@ -50,7 +61,15 @@ impl Day {
         let burns: BTreeMap<String, Usd> =
             burns.into_iter().map(|(name, sums)| (name.to_owned(), sums.cost_usd)).collect();
         for (run, entry) in &mut day.runs {
+            // A day's account that began anew since then says nothing about the day before.
+            let began = self.now.floor_to(86_400);
+            entry.budget = entry.budget.take().filter(|budget| {
+                budget.period != tollgate_shared::budget::Period::Day || began <= at
+            });
             let Some(budget) = &mut entry.budget else { continue };
+            if let Some(limit) = self.limit_as_of(run, at) {
+                budget.enforced.limit_usd = limit;
+            }
             let spent = since.get(run).copied().unwrap_or_default();
             rewind(budget, spent);
             budget.burn_usd_per_min = burns.get(run.as_str()).copied().unwrap_or_default();
@@ -60,6 +79,17 @@ impl Day {
             budget.runway_s = left.and_then(|left| left.times(60).divided_by(burn));
         }
         day
+    }
+
+    /// The limit that a run had, where it was changed since: the first change after that moment says
+    /// what it was before. `Some(None)` is no limit.
+    fn limit_as_of(&self, run: &RunId, at: Timestamp) -> Option<Option<Usd>> {
+        self.changes
+            .iter()
+            .filter(|change| change.at > at && change.subject == run.as_str())
+            .filter(|change| change.after.contains_key("budget_usd"))
+            .min_by_key(|change| (change.at, change.id))
+            .map(|change| change.before.get("budget_usd").and_then(|usd| usd.parse().ok()))
     }
 
     /// What every run was charged since, with the runs below it.
@@ -119,6 +149,34 @@ mod tests {
             assert!(then.tail.newest_first().all(|row| row.at <= at));
             assert!(then.history.from(at).next().is_none());
         }
+    }
+
+    #[test]
+    fn limits_and_alerts_are_those_of_then() {
+        let mut day = fixture::model((80, 24)).live;
+        let at = day.now.floor_to(60).plus_millis(-300_000);
+        let run: RunId = "R-207".parse().unwrap();
+        let change = |minutes: i64, before: &str, after: &str| tollgate_shared::api::AuditEntry {
+            id: 0,
+            at: day.now.plus_millis(-60_000 * minutes),
+            who: "ann".into(),
+            what: "budget".into(),
+            subject: run.to_string(),
+            note: None,
+            before: [("budget_usd".to_owned(), before.to_owned())].into(),
+            after: [("budget_usd".to_owned(), after.to_owned())].into(),
+        };
+        let changes = [change(3, "47", "48"), change(2, "48", "50"), change(9, "40", "47")];
+        day.changes.extend(changes);
+        let mut ended = day.alerts.values().next().unwrap().clone();
+        day.alerts.remove(&ended.id);
+        ended.since = day.now.plus_millis(-3_600_000);
+        ended.resolved_at = Some(day.now.plus_millis(-60_000));
+        day.resolved.push_back(ended.clone());
+        let then = day.as_of(at);
+        let limit = then.runs[&run].budget.as_ref().unwrap().enforced.limit_usd;
+        assert_eq!(limit, Some(fixture::usd("47")));
+        assert!(then.alerts.contains_key(&ended.id) && then.resolved.is_empty());
     }
 
     fn spent(budget: &BudgetEvent) -> Usd {

@@ -160,6 +160,10 @@ impl Day {
     /// A run's money changed.
     pub fn set_budget(&mut self, budget: BudgetEvent) {
         let entry = self.runs.entry(budget.run_id.clone()).or_default();
+        // The answer to a change may come after the news of a later one.
+        if entry.budget.as_ref().is_some_and(|known| known.version > budget.version) {
+            return;
+        }
         entry.budget = Some(budget);
     }
 

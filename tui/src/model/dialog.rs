@@ -18,7 +18,7 @@ use tollgate_shared::money::Usd;
 use tollgate_shared::time::Timestamp;
 use tui_input::Input;
 
-use super::Key;
+use super::{Key, PaneId};
 use crate::amount;
 
 mod confirm;
@@ -48,8 +48,8 @@ pub enum Dialog {
     Palette(PaletteLine),
     /// A choice of few, each on its key.
     Menu(Menu),
-    /// A letter stands on every row, and takes the cursor there.
-    Jump,
+    /// A letter stands on every row that was drawn, and takes the cursor there.
+    Jump(Vec<(PaneId, Key)>),
     /// The self-audit in full.
     Proof(ProofView),
     /// One thing in full.
@@ -62,10 +62,30 @@ pub enum Sending {
     /// Not sent.
     #[default]
     Not,
-    /// Sent; the answer is awaited.
-    Waiting,
+    /// Sent under this number; its answer is awaited.
+    Waiting(u64),
     /// Refused, with the reason.
     Failed(String),
+}
+
+impl Sending {
+    /// Whether an answer is awaited.
+    pub const fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting(_))
+    }
+}
+
+impl Dialog {
+    /// Where its request is, where it has one.
+    pub fn sending(&mut self) -> Option<&mut Sending> {
+        match self {
+            Self::Budget(form) => Some(&mut form.sending),
+            Self::Circuit(form) => Some(&mut form.sending),
+            Self::Register(form) => Some(&mut form.sending),
+            Self::Confirm(form) => Some(&mut form.sending),
+            _ => None,
+        }
+    }
 }
 
 /// The keys, searchable.
@@ -84,6 +104,8 @@ pub struct PaletteLine {
     pub input: Input,
     /// The line that Enter runs.
     pub selected: usize,
+    /// Its text, as it was seen: lines come and go with what happens.
+    pub chosen: Option<String>,
 }
 
 /// A choice of few, each on its key.
@@ -145,6 +167,8 @@ pub struct Conflict {
     pub theirs: Option<Usd>,
     /// The limit we were about to set.
     pub ours: Usd,
+    /// The mode when the form was opened, and the one they set.
+    pub modes: (Mode, Mode),
 }
 
 /// Body of `POST /budget`.
@@ -175,6 +199,14 @@ impl BudgetForm {
             conflict: None,
             sending: Sending::Not,
         }
+    }
+
+    /// Takes the account as it is now: what was not changed here is as it is there.
+    pub fn rebase(&mut self, base: BudgetEvent) {
+        if self.mode == self.base.mode {
+            self.mode = base.mode;
+        }
+        self.base = base;
     }
 
     /// The new limit, or what is wrong with it.

@@ -79,7 +79,11 @@ pub fn run_at_cursor(model: &Model) -> Option<RunId> {
     let found = match cursor(model, model.panes.focus) {
         Some(Key::Run(run) | Key::Agent(run, _)) => Some(run),
         Some(Key::Row(serial)) => day.tail.row(serial).map(|row| row.run.clone()),
-        Some(Key::Alert(id)) => day.alerts.get(&id).and_then(|alert| named(&alert.subject)),
+        // An alert about an agent is about its run; one about no run is about none.
+        Some(Key::Alert(id)) => {
+            let subject = day.alerts.get(&id).map(|alert| alert.subject.as_str())?;
+            return named(subject.split_once('/').map_or(subject, |(run, _)| run));
+        }
         Some(Key::Name(name)) => named(&name),
         Some(Key::Provider(_)) | None => None,
     };
@@ -98,8 +102,9 @@ pub fn provider_at_cursor(model: &Model) -> Option<&ProviderView> {
             let row = day.tail.row(serial);
             row.and_then(|row| day.providers.get(&row.sent()?.provider))
         }
+        // An alert about no provider is about none.
         Some(Key::Alert(id)) => {
-            day.alerts.get(&id).and_then(|alert| day.providers.get(alert.subject.as_str()))
+            return day.providers.get(day.alerts.get(&id)?.subject.as_str());
         }
         Some(Key::Name(name)) => day.providers.get(&*name),
         Some(Key::Run(_) | Key::Agent(..)) | None => None,
@@ -114,11 +119,17 @@ pub fn provider_at_cursor(model: &Model) -> Option<&ProviderView> {
 /// answered, which is the one in the header.
 pub fn alert_at_cursor(model: &Model) -> Option<&Alert> {
     let day = model.day();
-    let found = match cursor(model, model.panes.focus) {
-        Some(Key::Alert(id)) => day.alerts.get(&id),
-        _ => None,
-    };
-    found.or_else(|| alerts(day).into_iter().find(|alert| alert.state == AlertState::Open))
+    if model.panes.focus == PaneId::Alerts {
+        // Where a cursor stands on alerts it means that one, or none when that one is over.
+        let selected = model.panes.at(PaneId::Alerts).selected.clone();
+        return match selected.or_else(|| cursor(model, PaneId::Alerts)) {
+            Some(Key::Alert(id)) => day.alerts.get(&id),
+            _ => None,
+        };
+    }
+    // One that came within the last second was not on the screen when the key was meant.
+    let seen = day.now.plus_millis(-1_000);
+    alerts(day).into_iter().find(|alert| alert.state == AlertState::Open && alert.since <= seen)
 }
 
 /// Runs in the order of the budgets pane.

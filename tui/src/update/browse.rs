@@ -172,6 +172,8 @@ fn follow(model: &mut Model) {
 
 /// Keeps a copy to look at, or lets it go; the live day goes on either way.
 fn freeze(model: &mut Model) {
+    // Out of the past the way leads to the present.
+    model.as_of = None;
     model.frozen = match model.frozen.take() {
         Some(_) => None,
         None => Some(Box::new(model.live.clone())),

@@ -53,7 +53,10 @@ pub(super) fn open(model: &mut Model, action: Action) {
             let change = Change::Remove(view.name.clone());
             Dialog::Confirm(Box::new(ConfirmForm::new(change, true, false)))
         }),
-        Action::JumpLabels => Some(Dialog::Jump),
+        Action::JumpLabels => {
+            let spots = super::point::spots(model).into_iter();
+            Some(Dialog::Jump(spots.map(|(pane, key, _)| (pane, key)).collect()))
+        }
         Action::Palette => Some(Dialog::Palette(PaletteLine::default())),
         Action::Copy => Some(Dialog::Menu(Menu::Copy)),
         Action::Export => Some(Dialog::Menu(Menu::Export)),
@@ -126,7 +129,7 @@ pub(super) fn press(model: &mut Model, chord: Chord) -> Vec<Effect> {
         Dialog::Circuit(form) => forms::circuit(model, form, chord),
         Dialog::Register(form) => forms::register(model, form, chord),
         Dialog::Confirm(form) => forms::confirm(model, form, chord),
-        Dialog::Jump => super::point::jump(model, chord),
+        Dialog::Jump(known) => super::point::jump(model, known, chord),
         Dialog::Palette(line) => super::palette::press(model, line, chord),
         Dialog::Menu(menu) => super::take_out::choose(model, menu, chord),
         Dialog::Proof(view) => {
@@ -142,6 +145,10 @@ pub(super) fn press(model: &mut Model, chord: Chord) -> Vec<Effect> {
 /// Text was pasted into what is on top.
 pub(super) fn paste(model: &mut Model, text: &str) {
     let Some(dialog) = &mut model.dialog else { return };
+    // What is under way is what was seen.
+    if dialog.sending().is_some_and(|sending| sending.is_waiting()) {
+        return;
+    }
     let line = |input: &mut Input| {
         for letter in text.chars().filter(|letter| !letter.is_control()).take(PASTE_MAX) {
             input.handle(InputRequest::InsertChar(letter));
@@ -164,7 +171,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
         Dialog::Confirm(form) if form.focus == 1 => line(&mut form.name),
         Dialog::Confirm(form) => line(&mut form.note),
         Dialog::Palette(palette) => line(&mut palette.input),
-        Dialog::Detail(_) | Dialog::Menu(_) | Dialog::Jump | Dialog::Proof(_) => {}
+        Dialog::Detail(_) | Dialog::Menu(_) | Dialog::Jump(_) | Dialog::Proof(_) => {}
     }
 }
 

@@ -168,7 +168,9 @@ mod tests {
         let asked = paths(&fixture::press(&mut model, "7"));
         assert_eq!(asked, ["/report/daily?days=8"]);
         assert_eq!(paths(&fixture::press(&mut model, "j k")), [""; 0]);
-        let reply = |result| Message::Reply(Reply { purpose: Purpose::Look(Look::Days), result });
+        let reply = |result| {
+            Message::Reply(Reply { purpose: Purpose::Look(Look::Days), number: 0, result })
+        };
         update(&mut model, reply(Ok((404, "{}".into()))));
         assert!(matches!(model.fetched.report, Some(Answer::Missing(_))));
         let body = serde_json::to_string(&fixture::report()).unwrap();

@@ -21,6 +21,21 @@ pub(super) fn send(model: &mut Model, call: Call) -> Effect {
     Effect::Send(Call { number: model.next_number(), ..call })
 }
 
+/// Sends what a form asks for, unless nothing may be changed by now. A request that got no answer
+/// is repeated under the number it had, so that it cannot be done twice.
+fn submit(model: &mut Model, call: Call) -> (Sending, Vec<Effect>) {
+    if let Some(why) = crate::action::changes(model) {
+        return (Sending::Failed(why), Vec::new());
+    }
+    let number = match &model.unanswered {
+        Some(known) if (Call { number: 0, ..known.clone() }) == call => known.number,
+        _ => model.next_number(),
+    };
+    let call = Call { number, ..call };
+    model.unanswered = Some(call.clone());
+    (Sending::Waiting(number), vec![Effect::Send(call)])
+}
+
 /// Types a key into a one-line field; answers whether it was one for typing.
 pub(super) fn typed(input: &mut Input, chord: Chord) -> bool {
     let request = match (chord.code, chord.ctrl) {
@@ -54,14 +69,13 @@ fn moved(focus: &mut usize, count: usize, chord: Chord) -> bool {
 /// Types into the budget form; Enter sends what it shows, with the version it was opened with.
 pub(super) fn budget(model: &mut Model, mut form: Box<BudgetForm>, chord: Chord) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if form.sending != Sending::Waiting {
+    if !form.sending.is_waiting() {
         if chord.code == Code::Enter {
             match form.target() {
                 Ok(limit) => {
-                    form.sending = Sending::Waiting;
                     let purpose = Purpose::ChangeBudget(form.run.clone());
                     let call = Call::post(purpose, Target::Gateway, "/budget", form.body(limit));
-                    effects.push(send(model, call.of_version(form.base.version)));
+                    (form.sending, effects) = submit(model, call.of_version(form.base.version));
                 }
                 Err(why) => {
                     form.focus = 0;
@@ -95,17 +109,16 @@ fn is_choice(chord: Chord) -> bool {
 /// Chooses, types, sends; the reason travels with the change.
 pub(super) fn circuit(model: &mut Model, mut form: Box<CircuitForm>, chord: Chord) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if form.sending != Sending::Waiting {
+    if !form.sending.is_waiting() {
         if chord.code == Code::Enter {
             match form.body() {
                 Ok(body) => {
-                    form.sending = Sending::Waiting;
                     let before = model.live.providers.get(&form.provider);
                     let before = before.map_or(CircuitState::Open, |view| view.circuit.state);
                     let purpose = Purpose::SwitchCircuit(form.provider.clone(), before);
                     let path = format!("/providers/{}/circuit", form.provider);
                     let call = Call::post(purpose, Target::Router, path, body);
-                    effects.push(send(model, call));
+                    (form.sending, effects) = submit(model, call);
                 }
                 Err(why) => form.sending = Sending::Failed(why),
             }
@@ -134,18 +147,18 @@ pub(super) fn register(
     chord: Chord,
 ) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if form.sending != Sending::Waiting {
+    if !form.sending.is_waiting() {
         if chord.code == Code::Enter {
             form.checked = true;
             match (form.first_bad(), form.body()) {
                 (Some(bad), _) => form.focus = bad,
                 (None, Err(why)) => form.sending = Sending::Failed(why),
                 (None, Ok(body)) => {
-                    form.sending = Sending::Waiting;
                     let purpose = Purpose::Register(form.name());
                     let call = Call::post(purpose, Target::Router, "/register", body);
-                    let call = form.version.map_or(call.clone(), |at| call.of_version(at));
-                    effects.push(send(model, call));
+                    // A new one has no version yet: a name that is taken is not written over.
+                    let call = call.of_version(form.version.unwrap_or(0));
+                    (form.sending, effects) = submit(model, call);
                 }
             }
         } else {
@@ -165,7 +178,7 @@ pub(super) fn register(
 /// Types the note, and the name where it is wanted; Enter sends once nothing is missing.
 pub(super) fn confirm(model: &mut Model, mut form: Box<ConfirmForm>, chord: Chord) -> Vec<Effect> {
     let mut effects = Vec::new();
-    if form.sending != Sending::Waiting {
+    if !form.sending.is_waiting() {
         if chord.code == Code::Enter {
             match form.missing() {
                 Some((field, why)) => {
@@ -173,8 +186,7 @@ pub(super) fn confirm(model: &mut Model, mut form: Box<ConfirmForm>, chord: Chor
                     form.sending = Sending::Failed(why);
                 }
                 None => {
-                    form.sending = Sending::Waiting;
-                    effects.push(send(model, form.call()));
+                    (form.sending, effects) = submit(model, form.call());
                 }
             }
         } else {

@@ -21,9 +21,16 @@ use crate::palette::{Command, lines};
 pub(super) fn press(model: &mut Model, mut line: PaletteLine, chord: Chord) -> Vec<Effect> {
     let found = lines(model, line.input.value());
     let count = found.len().max(1);
+    // What was seen is meant, wherever it stands by now.
+    let place = |text: &String| found.iter().position(|known| known.text == *text);
+    line.selected = line.chosen.as_ref().and_then(place).unwrap_or(line.selected);
     match chord.code {
         Code::Enter => {
-            let Some(chosen) = found.into_iter().nth(line.selected) else {
+            let seen = line.chosen.clone();
+            let same =
+                |known: &crate::palette::Line| seen.as_ref().is_none_or(|text| known.text == *text);
+            let Some(chosen) = found.into_iter().nth(line.selected).filter(same) else {
+                model.toast("that line is gone");
                 model.dialog = Some(Dialog::Palette(line));
                 return Vec::new();
             };
@@ -37,7 +44,7 @@ pub(super) fn press(model: &mut Model, mut line: PaletteLine, chord: Chord) -> V
         Code::Up => line.selected = (line.selected + count - 1) % count,
         Code::Tab => {
             if let Some(chosen) = found.get(line.selected) {
-                line = PaletteLine { input: chosen.text.clone().into(), selected: 0 };
+                line = PaletteLine { input: chosen.text.clone().into(), ..PaletteLine::default() };
             }
         }
         _ => {
@@ -45,6 +52,8 @@ pub(super) fn press(model: &mut Model, mut line: PaletteLine, chord: Chord) -> V
             line.selected = 0;
         }
     }
+    let shown = lines(model, line.input.value());
+    line.chosen = shown.get(line.selected).map(|chosen| chosen.text.clone());
     model.dialog = Some(Dialog::Palette(line));
     Vec::new()
 }

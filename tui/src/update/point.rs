@@ -43,10 +43,10 @@ pub(crate) fn spots(model: &Model) -> Vec<Spot> {
 }
 
 /// A letter takes the cursor to its row; any other key only ends it.
-pub(super) fn jump(model: &mut Model, chord: Chord) -> Vec<Effect> {
+pub(super) fn jump(model: &mut Model, known: Vec<(PaneId, Key)>, chord: Chord) -> Vec<Effect> {
     let Code::Char(letter) = chord.code else { return Vec::new() };
     let place = LABELS.chars().position(|label| label == letter);
-    if let Some((pane, key, _)) = place.and_then(|place| spots(model).into_iter().nth(place)) {
+    if let Some((pane, key)) = place.and_then(|place| known.into_iter().nth(place)) {
         go(model, pane, key);
     }
     Vec::new()

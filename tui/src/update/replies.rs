@@ -24,13 +24,21 @@ use crate::model::{Change, ChartWindow, Conflict, Dialog, Model, Sending, Today,
 
 /// Takes an answer in.
 pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
+    let number = reply.number;
+    if reply.result.is_ok() && model.unanswered.as_ref().is_some_and(|call| call.number == number) {
+        model.unanswered = None;
+    }
     let outcome = match reply.result {
         Ok((status @ 200..=299, body)) => Ok((status, body)),
         Ok((412, _)) if matches!(reply.purpose, Purpose::ChangeBudget(_)) => {
             return reread(reply.purpose);
         }
         Ok((412, body)) if matches!(reply.purpose, Purpose::ChangeRun(..)) => {
-            overtaken(model, &body);
+            overtaken(model, number, &body);
+            return Vec::new();
+        }
+        Ok((412, body)) if matches!(reply.purpose, Purpose::Register(_)) => {
+            taken(model, number, &body);
             return Vec::new();
         }
         Ok((status, body)) => Err(refusal(status, &body)),
@@ -41,27 +49,29 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
         // The header and the chart say what is missing; a toast a minute would only nag.
         (Purpose::Metrics(_), Err(_)) => {}
         (Purpose::Look(look), outcome) => super::fetch::answer(model, look, outcome),
-        (Purpose::ChangeBudget(run), Ok((_, body))) => changed(model, &run, &body),
+        (Purpose::ChangeBudget(run), Ok((_, body))) => changed(model, number, (&run, &body)),
         (Purpose::RereadBudget(run), Ok((_, body))) => conflict(model, &run, &body),
         (Purpose::RefreshBudget(run), Ok((_, body))) => refreshed(model, &run, &body),
         (Purpose::RefreshBudget(_), Err(why)) => {
             model.toast(format!("the account shown is old: {why}"));
         }
-        (Purpose::ChangeRun(run, verb), Ok((_, body))) => run_changed(model, (&run, verb), &body),
-        (Purpose::Register(name), Ok((status, _))) => {
-            if let Some(Dialog::Register(_)) = model.dialog {
-                model.dialog = None;
-            }
-            registered(model, name, status == 201);
+        (Purpose::ChangeRun(run, verb), Ok((_, body))) => {
+            close(model, number);
+            run_changed(model, (&run, verb), &body);
+        }
+        (Purpose::Register(name), Ok((status, body))) => {
+            close(model, number);
+            registered(model, name, (status == 201, &body));
         }
         (Purpose::Probe(name), Ok((_, body))) => probed(model, &name, &body),
         (Purpose::Remove(name), Ok(_)) => {
-            if let Some(Dialog::Confirm(_)) = model.dialog {
-                model.dialog = None;
-            }
+            close(model, number);
             model.toast(format!("{name} takes no traffic any more"));
         }
-        (Purpose::SwitchCircuit(name, before), Ok(_)) => switched(model, &name, before),
+        (Purpose::SwitchCircuit(name, before), Ok(_)) => {
+            close(model, number);
+            switched(model, &name, before);
+        }
         (Purpose::Ack(id), Ok((_, body))) => answered(model, &id, ("known", &body)),
         (Purpose::Snooze(id), Ok((_, body))) => answered(model, &id, ("put away", &body)),
         (Purpose::Prove(run), outcome) => proved(model, &run, outcome),
@@ -71,7 +81,7 @@ pub(super) fn reply(model: &mut Model, reply: Reply) -> Vec<Effect> {
             }
             model.toast(format!("taken back: {what}"));
         }
-        (_, Err(why)) => failed(model, why),
+        (_, Err(why)) => failed(model, number, why),
     }
     Vec::new()
 }
@@ -84,14 +94,14 @@ fn refreshed(model: &mut Model, run: &RunId, body: &str) {
         && form.run == *run
         && form.sending == Sending::Not
     {
-        form.base = event.clone();
+        form.rebase(event.clone());
     }
     model.live.set_budget(event);
 }
 
 /// A run was changed by somebody else while its dialog was open: what is so now is shown, and a
 /// second Enter means that.
-fn overtaken(model: &mut Model, body: &str) {
+fn overtaken(model: &mut Model, number: u64, body: &str) {
     /// The part of the refusal that says what holds.
     #[derive(Deserialize)]
     struct Overtaken {
@@ -106,7 +116,8 @@ fn overtaken(model: &mut Model, body: &str) {
         now: BudgetView,
     }
     let Ok(read) = serde_json::from_str::<Overtaken>(body) else {
-        failed(model, "somebody else changed it, and what holds now cannot be read".into());
+        let why = "somebody else changed it, and what holds now cannot be read";
+        failed(model, number, why.into());
         return;
     };
     let now = read.error.details.now;
@@ -114,6 +125,7 @@ fn overtaken(model: &mut Model, body: &str) {
     if let Some(Dialog::Confirm(form)) = &mut model.dialog
         && let Change::Run(run, _, version) = &mut form.change
         && *run == now.run_id
+        && form.sending == Sending::Waiting(number)
     {
         *version = now.version;
         let words = format!("changed meanwhile, now version {}; Enter goes on", now.version);
@@ -164,29 +176,29 @@ fn refusal(status: u16, body: &str) -> String {
     }
 }
 
-/// The reason goes into the dialog that waits for it, else past the person as a message.
-fn failed(model: &mut Model, why: String) {
-    let sending = match &mut model.dialog {
-        Some(Dialog::Budget(form)) => Some(&mut form.sending),
-        Some(Dialog::Circuit(form)) => Some(&mut form.sending),
-        Some(Dialog::Register(form)) => Some(&mut form.sending),
-        Some(Dialog::Confirm(form)) => Some(&mut form.sending),
-        _ => None,
-    };
-    match sending {
-        Some(sending) if *sending == Sending::Waiting => *sending = Sending::Failed(why),
+/// The reason goes into the dialog that waits for this very answer, else past the person as a
+/// message.
+fn failed(model: &mut Model, number: u64, why: String) {
+    match model.dialog.as_mut().and_then(Dialog::sending) {
+        Some(sending) if *sending == Sending::Waiting(number) => *sending = Sending::Failed(why),
         _ => model.toast(why),
     }
 }
 
+/// Closes the dialog that waits for this very answer, and hands it over; another one stays.
+fn close(model: &mut Model, number: u64) -> Option<Dialog> {
+    let sending = model.dialog.as_mut().and_then(Dialog::sending);
+    if sending.is_some_and(|sending| *sending == Sending::Waiting(number)) {
+        return model.dialog.take();
+    }
+    None
+}
+
 /// The new budget is shown at once; the event that says the same comes a moment later.
-fn changed(model: &mut Model, run: &RunId, body: &str) {
-    let form = match model.dialog.take() {
-        Some(Dialog::Budget(form)) if form.run == *run => Some(form),
-        other => {
-            model.dialog = other;
-            None
-        }
+fn changed(model: &mut Model, number: u64, (run, body): (&RunId, &str)) {
+    let form = match close(model, number) {
+        Some(Dialog::Budget(form)) => Some(form),
+        _ => None,
     };
     let Ok(view) = serde_json::from_str::<BudgetView>(body) else {
         model.toast(format!("{run}: the budget was changed"));
@@ -212,11 +224,6 @@ fn changed(model: &mut Model, run: &RunId, body: &str) {
 /// A run was paused, resumed or closed. Pausing and resuming can be taken back; closing answers
 /// agents for good, so it cannot.
 fn run_changed(model: &mut Model, (run, verb): (&RunId, RunVerb), body: &str) {
-    if let Some(Dialog::Confirm(form)) = &model.dialog
-        && form.subject() == run.as_str()
-    {
-        model.dialog = None;
-    }
     let before = model.live.runs.get(run).map(crate::model::RunEntry::state);
     let mut words = format!("{run} is {}", verb.done());
     if let Ok(view) = serde_json::from_str::<BudgetView>(body) {
@@ -238,16 +245,53 @@ fn run_changed(model: &mut Model, (run, verb): (&RunId, RunVerb), body: &str) {
     model.toast(words);
 }
 
+/// A change answers with what it made; its version is what an undo must name.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u64,
+}
+
+/// The name is in use: what is there is not written over unless a second Enter says so.
+fn taken(model: &mut Model, number: u64, body: &str) {
+    #[derive(Deserialize)]
+    struct Taken {
+        error: Details,
+    }
+    #[derive(Deserialize)]
+    struct Details {
+        details: Now,
+    }
+    #[derive(Deserialize)]
+    struct Now {
+        current: u64,
+    }
+    let current = serde_json::from_str::<Taken>(body).map(|read| read.error.details.current);
+    let waits = Sending::Waiting(number);
+    if let Some(Dialog::Register(form)) = &mut model.dialog
+        && form.sending == waits
+    {
+        form.sending = Sending::Failed(match current {
+            Ok(version) => {
+                form.version = Some(version);
+                format!("this name is taken, at version {version}; Enter registers it anew")
+            }
+            Err(_) => "this name is taken".into(),
+        });
+    }
+}
+
 /// A provider that was new can be taken back; a new card over an old one cannot, for receipts
 /// may name it already.
-fn registered(model: &mut Model, name: Option<ProviderName>, is_new: bool) {
+fn registered(model: &mut Model, name: Option<ProviderName>, (is_new, body): (bool, &str)) {
+    let version = serde_json::from_str::<Versioned>(body).map(|read| read.version).ok();
     let called = name.as_ref().map_or("the provider".to_owned(), ToString::to_string);
     let mut words = format!("{called} is registered{}", if is_new { "" } else { " anew" });
-    if let (Some(name), true) = (name, is_new) {
+    if let (Some(name), true, Some(version)) = (name, is_new, version) {
         let what = format!("{name} is removed");
         let path = format!("/providers/{name}");
         let call = Call::delete(Purpose::Undo(what.clone()), Target::Router, path);
-        model.offer_undo(what, call);
+        // Somebody who registered it anew since then is not undone.
+        model.offer_undo(what, call.of_version(version));
         words.push_str(UNDO_HINT);
     }
     model.toast(words);
@@ -255,9 +299,6 @@ fn registered(model: &mut Model, name: Option<ProviderName>, is_new: bool) {
 
 /// A circuit was switched; one that was closed can be closed again.
 fn switched(model: &mut Model, name: &ProviderName, before: CircuitState) {
-    if let Some(Dialog::Circuit(_)) = model.dialog {
-        model.dialog = None;
-    }
     let mut words = format!("the circuit of {name} was switched");
     if before == CircuitState::Closed {
         let what = format!("the circuit of {name} is closed");
@@ -272,7 +313,10 @@ fn switched(model: &mut Model, name: &ProviderName, before: CircuitState) {
 
 /// An alert was answered; what the backend says of it now is shown at once.
 fn answered(model: &mut Model, id: &str, (word, body): (&str, &str)) {
-    if let Ok(alert) = serde_json::from_str::<Alert>(body) {
+    // An answer may come after the news that the condition has ended.
+    if let Ok(alert) = serde_json::from_str::<Alert>(body)
+        && model.live.alerts.contains_key(id)
+    {
         model.live.set_alert(alert);
     }
     model.toast(format!("{id} is {word}"));
@@ -281,7 +325,12 @@ fn answered(model: &mut Model, id: &str, (word, body): (&str, &str)) {
 /// Somebody else was first: their value, ours, and the form open for a second decision.
 fn conflict(model: &mut Model, run: &RunId, body: &str) {
     let Ok(view) = serde_json::from_str::<BudgetView>(body) else {
-        failed(model, "somebody else changed it, and what holds now cannot be read".into());
+        if let Some(Dialog::Budget(form)) = &mut model.dialog
+            && form.run == *run
+        {
+            let why = "somebody else changed it, and what holds now cannot be read";
+            form.sending = Sending::Failed(why.into());
+        }
         return;
     };
     let event = BudgetEvent::from(&view);
@@ -290,11 +339,12 @@ fn conflict(model: &mut Model, run: &RunId, body: &str) {
     {
         if let Ok(ours) = form.target() {
             let before = form.base.enforced.limit_usd;
-            form.conflict = Some(Conflict { before, theirs: view.budget_usd, ours });
+            let modes = (form.base.mode, view.mode);
+            form.conflict = Some(Conflict { before, theirs: view.budget_usd, ours, modes });
             // What was relative meant the old limit; it is shown as the amount it was.
             form.amount = ours.to_string().into();
         }
-        form.base = event.clone();
+        form.rebase(event.clone());
         form.sending = Sending::Not;
     }
     model.live.set_budget(event);

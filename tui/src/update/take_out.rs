@@ -81,7 +81,8 @@ pub(super) fn screen(model: &mut Model) -> Vec<Effect> {
 pub(super) fn write(model: &Model, ending: &'static str) -> Vec<Effect> {
     let pane = model.panes.focus;
     let stem = pane.title().to_lowercase().replace(' ', "-");
-    let text = export::table(model, pane).write(ending);
+    let Some(table) = export::table(model, pane) else { return Vec::new() };
+    let text = table.write(ending);
     vec![Effect::Write(Export { stem, ending, text })]
 }
 

@@ -29,7 +29,8 @@ fn new_receipt(run: &str, seq: u64, cost: &str) -> Receipt {
 }
 
 fn reply(model: &mut Model, purpose: Purpose, status: u16, body: &str) -> Vec<Effect> {
-    update(model, Message::Reply(Reply { purpose, result: Ok((status, body.to_owned())) }))
+    let number = model.sent;
+    update(model, Message::Reply(Reply { purpose, number, result: Ok((status, body.to_owned())) }))
 }
 
 fn sent(effects: &[Effect]) -> &Call {
@@ -568,4 +569,135 @@ fn a_run_that_somebody_else_changed_asks_once_more() {
     reply(&mut model, sent(&effects).purpose.clone(), 412, &body);
     assert!(screen(&model).contains("changed meanwhile, now version 9"));
     assert_eq!(sent(&press(&mut model, "Enter")).if_match, Some(9));
+}
+
+#[test]
+fn somebody_elses_mode_is_not_taken_back_unasked() {
+    let mut model = model(SIZE);
+    press(&mut model, "j b 7 5");
+    let effects = press(&mut model, "Enter");
+    let call = sent(&effects).clone();
+    let reread = reply(&mut model, call.purpose, 412, "{}");
+    let theirs = budget_view("50", 8).replace(r#""mode":"clamp""#, r#""mode":"hard""#);
+    reply(&mut model, sent(&reread).purpose.clone(), 200, &theirs);
+    assert!(screen(&model).contains("clamp → hard"), "{}", screen(&model));
+    let body = sent(&press(&mut model, "Enter")).body.clone().unwrap();
+    assert!(!body.contains("clamp"), "{body}");
+}
+
+#[test]
+fn nothing_is_sent_from_the_past_from_a_frozen_screen_or_read_only() {
+    let mut model = model(SIZE);
+    let effects = press(&mut model, "j + Enter");
+    let call = sent(&effects).clone();
+    reply(&mut model, call.purpose, 200, &budget_view("75", 8));
+    for keys in ["f u", "[ u"] {
+        let mut model = model.clone();
+        assert_eq!(press(&mut model, keys), [], "{keys}");
+    }
+    let mut later = model.clone();
+    later.live.now = later.live.now.plus_millis(60_000);
+    assert_eq!(press(&mut later, "u"), [], "a minute later, whatever the clock's tick did");
+    // A dialog that was open when the connection became read-only does not send.
+    press(&mut model, "b 9 9");
+    model.server_read_only = true;
+    assert_eq!(press(&mut model, "Enter"), []);
+    assert!(screen(&model).contains("READ-ONLY"));
+}
+
+#[test]
+fn frozen_under_the_past_is_the_present() {
+    let mut model = model(SIZE);
+    press(&mut model, "[ f");
+    assert!(model.as_of.is_none() && model.frozen.is_none());
+}
+
+#[test]
+fn an_answer_closes_its_own_dialog_only() {
+    let mut model = model(SIZE);
+    let first = press(&mut model, "j b 7 5 Enter");
+    let first = sent(&first).clone();
+    press(&mut model, "Esc b 9 9");
+    let number = first.number;
+    let result = Ok((200, budget_view("75", 8)));
+    update(&mut model, Message::Reply(Reply { purpose: first.purpose, number, result }));
+    assert_eq!(budget_form(&model).amount.value(), "99");
+    // A late failure of something else does not speak in a dialog that waits for its own answer.
+    let second = press(&mut model, "Enter");
+    let purpose = Purpose::Probe("azure-gpt4o".parse().unwrap());
+    let late = Reply { purpose, number: 99, result: Err("no answer: timed out".into()) };
+    update(&mut model, Message::Reply(late));
+    assert_eq!(budget_form(&model).sending, Sending::Waiting(sent(&second).number));
+    // No answer, and Enter again: the same request under the same number.
+    let lost = Reply {
+        purpose: sent(&second).purpose.clone(),
+        number: sent(&second).number,
+        result: Err("no answer: timed out".into()),
+    };
+    update(&mut model, Message::Reply(lost));
+    let again = press(&mut model, "Enter");
+    assert_eq!(sent(&again).number, sent(&second).number);
+}
+
+#[test]
+fn late_answers_do_not_undo_later_news() {
+    let mut model = model(SIZE);
+    let run = "R-207".parse::<tollgate_shared::id::RunId>().unwrap();
+    let mut newer = model.live.runs[&run].budget.clone().unwrap();
+    newer.version = 9;
+    newer.enforced.limit_usd = Some(usd("20"));
+    model.live.set_budget(newer);
+    reply(&mut model, Purpose::ChangeBudget(run.clone()), 200, &budget_view("75", 8));
+    assert_eq!(model.live.runs[&run].budget.as_ref().unwrap().version, 9);
+    let alert = model.live.alerts.values().next().unwrap().clone();
+    model.live.alerts.remove(&alert.id);
+    let body = serde_json::to_string(&alert).unwrap();
+    reply(&mut model, Purpose::Ack(alert.id.clone()), 200, &body);
+    assert!(!model.live.alerts.contains_key(&alert.id));
+}
+
+#[test]
+fn keys_on_an_alert_mean_its_own_subject_or_nothing() {
+    let mut model = model(SIZE);
+    let mut fleet = model.live.alerts.values().next().unwrap().clone();
+    fleet.id = "budget:*".into();
+    fleet.subject = "*".into();
+    model.live.alerts.insert(fleet.id.clone(), fleet.clone());
+    press(&mut model, "6");
+    model.panes.at_mut(PaneId::Alerts).selected = Some(Key::Alert(fleet.id.clone()));
+    press(&mut model, "+");
+    assert!(model.dialog.is_none(), "no run is meant");
+    press(&mut model, "o");
+    assert!(model.dialog.is_none(), "no provider is meant");
+    assert_eq!(sent(&press(&mut model, "a")).path, "/alerts/budget%3A%2A/ack");
+    model.live.alerts.remove(&fleet.id);
+    assert_eq!(press(&mut model, "a"), [], "it is over, and no other one was meant");
+}
+
+#[test]
+fn the_palette_runs_the_line_that_was_seen() {
+    let mut model = model(SIZE);
+    press(&mut model, ": a l e r t s Space a c k ↓ ↓");
+    let Some(Dialog::Palette(line)) = &model.dialog else { panic!("no palette") };
+    let seen = line.chosen.clone().unwrap();
+    let mut sooner = model.live.alerts.values().next().unwrap().clone();
+    sooner.id = "a:0".into();
+    model.live.alerts.insert(sooner.id.clone(), sooner);
+    let effects = press(&mut model, "Enter");
+    let id = seen.strip_prefix("alerts ack ").unwrap();
+    assert_eq!(sent(&effects).purpose, Purpose::Ack(id.to_owned()));
+}
+
+#[test]
+fn a_name_that_is_taken_is_not_written_over_at_the_first_enter() {
+    let mut model = model(SIZE);
+    press(&mut model, "r");
+    let pasted = r#"{"name":"azure-gpt4o","model":"gpt-4","context_window":8192,"cost_per_input_token":0.00003,"cost_per_output_token":0.00006,"endpoint":"http://localhost:8100"}"#;
+    update(&mut model, Message::Paste(pasted.into()));
+    let effects = press(&mut model, "Enter");
+    assert_eq!(sent(&effects).if_match, Some(0));
+    let body = r#"{"error":{"code":"version_mismatch","message":"","details":{"expected":0,"current":3}}}"#;
+    reply(&mut model, sent(&effects).purpose.clone(), 412, body);
+    assert!(screen(&model).contains("this name is taken, at version 3"));
+    assert_eq!(sent(&press(&mut model, "Enter")).if_match, Some(3));
 }

@@ -30,7 +30,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, dialog: &Dialog, area
         Dialog::Menu(menu) => palette::menu(canvas, *menu, area),
         Dialog::Palette(line) => palette::draw(canvas, model, line, area),
         Dialog::Proof(view) => audit::draw(canvas, model, view, area),
-        Dialog::Jump => palette::labels(canvas, model),
+        Dialog::Jump(known) => palette::labels(canvas, model, known),
         Dialog::Help(_) | Dialog::Filter(_) | Dialog::Detail(_) => {}
     }
 }
@@ -185,7 +185,13 @@ fn overtaken(canvas: &mut Canvas<'_>, rows: &mut Rows, form: &BudgetForm) {
     let ours = canvas.money(conflict.ours, 2);
     let version = form.base.version;
     let (warning, text) = (canvas.theme.tone(Tone::Warning), canvas.theme.text());
-    let words = format!("▲ changed meanwhile: {before} → {theirs} (version {version})");
+    let mode = match conflict.modes {
+        (before, theirs) if before != theirs => {
+            format!(", {} → {}", budgets::mode(before), budgets::mode(theirs))
+        }
+        _ => String::new(),
+    };
+    let words = format!("▲ changed meanwhile: {before} → {theirs}{mode} (version {version})");
     rows.line(canvas, &[(words, warning)]);
     rows.line(canvas, &[(format!("  yours would make it ${ours}; Enter sets it"), text)]);
 }
@@ -383,7 +389,7 @@ pub(super) fn sending(canvas: &mut Canvas<'_>, rows: &mut Rows, sending: &Sendin
     let theme = canvas.theme;
     let (text, style) = match sending {
         Sending::Not => return,
-        Sending::Waiting => ("◌ sent; waiting for the answer".to_owned(), theme.key()),
+        Sending::Waiting(_) => ("◌ sent; waiting for the answer".to_owned(), theme.key()),
         Sending::Failed(why) => (format!("✖ {why}"), theme.tone(Tone::Critical)),
     };
     // The answer must be seen, so it takes the last row when the form is full.

@@ -15,7 +15,7 @@ use ratatui::layout::Rect;
 use super::canvas::{Canvas, seg};
 use super::dialog::{middle, open};
 use super::footer;
-use crate::model::{Menu, Model, PaletteLine};
+use crate::model::{Key, Menu, Model, PaletteLine, PaneId};
 use crate::theme::Tone;
 use crate::{palette, update};
 
@@ -23,6 +23,9 @@ use crate::{palette, update};
 pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, line: &PaletteLine, area: Rect) {
     let theme = canvas.theme;
     let found = palette::lines(model, line.input.value());
+    let seen = line.chosen.as_ref();
+    let place = seen.and_then(|text| found.iter().position(|known| known.text == *text));
+    let chosen = place.unwrap_or(line.selected);
     let height = area.height.saturating_sub(4).clamp(6, 16);
     let rect = middle(area, 84, height);
     let title = (":", vec![seg(1, " command palette", theme.dim())]);
@@ -32,13 +35,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, line: &PaletteLine, a
     pieces.extend(footer::input(canvas, line.input.value(), line.input.cursor(), theme.strong()));
     canvas.pieces((inner.x, inner.y), inner.width, &pieces);
     let room = inner.height.saturating_sub(2);
-    let skip = (line.selected + 1).saturating_sub(usize::from(room));
+    let skip = (chosen + 1).saturating_sub(usize::from(room));
     let wide = (inner.width / 2).min(38);
     for ((place, line_of), y) in
         found.iter().enumerate().skip(skip).zip(inner.y + 1..inner.bottom() - 1)
     {
         let row = Rect { y, height: 1, ..inner };
-        let selected = place == line.selected;
+        let selected = place == chosen;
         if selected {
             canvas.paint(row, theme.selected());
             canvas.put((row.x, y), 1, "▌", theme.key());
@@ -51,11 +54,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, model: &Model, line: &PaletteLine, a
         let left = row.width.saturating_sub(wide + 3);
         canvas.put((row.x + wide + 3, y), left, &about, theme.dim());
     }
-    let foot = match found.get(line.selected) {
+    let foot = match found.get(chosen) {
         None => ("nothing fits these words".to_owned(), theme.tone(Tone::Caution)),
         Some(line) => match &line.refusal {
             Some(why) => (format!("{}: {why}", line.text), theme.tone(Tone::Caution)),
-            None => (format!("{} of {}", found.len().min(found.len()), found.len()), theme.dim()),
+            None => (format!("{} of {}", (chosen + 1).min(found.len()), found.len()), theme.dim()),
         },
     };
     canvas.put((inner.x, inner.bottom().saturating_sub(1)), inner.width, &foot.0, foot.1);
@@ -79,10 +82,15 @@ pub(super) fn menu(canvas: &mut Canvas<'_>, menu: Menu, area: Rect) {
 }
 
 /// Writes a letter onto every row that is drawn.
-pub(super) fn labels(canvas: &mut Canvas<'_>, model: &Model) {
+pub(super) fn labels(canvas: &mut Canvas<'_>, model: &Model, known: &[(PaneId, Key)]) {
     let style = canvas.theme.key().patch(canvas.theme.field());
     let spots = update::point::spots(model);
-    for ((_, _, rect), letter) in spots.into_iter().zip(update::point::LABELS.chars()) {
+    for (pane, key, rect) in spots {
+        // A thing keeps its letter while it is on the screen, wherever its row has moved.
+        let place = known.iter().position(|of| of.0 == pane && of.1 == key);
+        let Some(letter) = place.and_then(|place| update::point::LABELS.chars().nth(place)) else {
+            continue;
+        };
         canvas.put((rect.x + 1, rect.y), 1, &letter.to_string(), style);
     }
 }

@@ -7,7 +7,8 @@
 use serde_json::{Map, Value};
 use tollgate_shared::body::Body;
 use tollgate_shared::id::ProviderName;
-use tollgate_shared::provider::{Endpoint, ProviderView, Registration};
+use tollgate_shared::price::{PriceCard, StatedRates};
+use tollgate_shared::provider::{Dialect, Endpoint, ProviderView, Registration};
 use tui_input::Input;
 
 use super::Sending;
@@ -111,8 +112,12 @@ pub struct RegisterForm {
     pub checked: bool,
     /// The version that is edited; a new provider has none.
     pub version: Option<u64>,
+    /// Whom it edits: an edit keeps its name.
+    edits: Option<ProviderName>,
     /// What the form has no field for, as it was pasted or registered; sent as it is.
     kept: Vec<(String, String)>,
+    /// The parts of the promise that the form has no field for.
+    slo: Map<String, Value>,
     /// Where the request is.
     pub sending: Sending,
 }
@@ -124,7 +129,9 @@ impl Default for RegisterForm {
             focus: 0,
             checked: false,
             version: None,
+            edits: None,
             kept: Vec::new(),
+            slo: Map::new(),
             sending: Sending::Not,
         };
         form.set(Field::Dialect, "openai");
@@ -136,7 +143,12 @@ impl RegisterForm {
     /// A form for a provider as it is registered: a new price card under the same name.
     pub fn edit(view: &ProviderView) -> Self {
         let mut form = Self { version: Some(view.version), ..Self::default() };
-        form.paste(&serde_json::to_string(view).unwrap_or_default());
+        // A view says more than a registration takes, and its card in other words.
+        let view_text = serde_json::to_string(view).unwrap_or_default();
+        form.paste(&view_text);
+        form.kept.retain(|(name, raw)| KEPT.contains(&name.as_str()) && raw != "null");
+        form.kept.extend(pricing(view).map(|raw| ("pricing".to_owned(), raw)));
+        form.edits = Some(view.name.clone());
         let (input, output) = (view.cost_per_input_token, view.cost_per_output_token);
         for (field, rate) in [(Field::PriceIn, input), (Field::PriceOut, output)] {
             let text = if view.free { "free".into() } else { rate.usd().to_string() };
@@ -183,7 +195,13 @@ impl RegisterForm {
         match field {
             Field::PriceIn | Field::PriceOut => amount::price(text).err(),
             Field::Endpoint => text.parse::<Endpoint>().err(),
-            Field::Name => text.parse::<ProviderName>().err().map(|error| error.rule.into()),
+            Field::Name => match (text.parse::<ProviderName>(), &self.edits) {
+                (Err(error), _) => Some(error.rule.into()),
+                (Ok(name), Some(edits)) if name != *edits => {
+                    Some(format!("an edit keeps its name: {edits}"))
+                }
+                _ => None,
+            },
             Field::Dialect => (!["openai", "anthropic", "gemini"].contains(&text))
                 .then(|| "openai, anthropic or gemini".into()),
             Field::Context => digits(text).err(),
@@ -225,7 +243,9 @@ impl RegisterForm {
                 Field::Context => digits(text)?.to_string(),
                 Field::Slo => {
                     let ms = digits(text.trim_end_matches("ms").trim_end())?;
-                    format!("{{\"latency_p95_ms\":{ms}}}")
+                    let mut slo = self.slo.clone();
+                    slo.insert("latency_p95_ms".into(), ms.into());
+                    Value::Object(slo).to_string()
                 }
                 Field::Features => Value::from(
                     text.split([',', ' ']).filter(|word| !word.is_empty()).collect::<Vec<_>>(),
@@ -236,6 +256,9 @@ impl RegisterForm {
             parts.push(format!("\"{}\":{value}", field.json()));
         }
         parts.extend(self.kept.iter().map(|(name, raw)| format!("\"{name}\":{raw}")));
+        if self.text(Field::Slo).is_empty() && !self.slo.is_empty() {
+            parts.push(format!("\"slo\":{}", Value::Object(self.slo.clone())));
+        }
         if free {
             parts.push("\"free\":true".into());
         }
@@ -268,18 +291,72 @@ impl RegisterForm {
             };
             self.set(field, &text);
         }
-        self.kept.clear();
-        for name in KEPT {
-            if let Some(raw) = raw(name).filter(|raw| raw != "null") {
-                self.kept.push((name.into(), raw));
-            }
-        }
+        // Nothing that was pasted is dropped: what the router does not take it refuses by name.
+        let has_field = |name: &str| Field::ALL.iter().any(|field| field.json() == name);
+        self.kept = object
+            .keys()
+            .filter(|name| !has_field(name) && name.as_str() != "free")
+            .filter_map(|name| Some((name.clone(), raw(name)?)))
+            .collect();
+        self.slo = object.get("slo").and_then(Value::as_object).cloned().unwrap_or_default();
+        self.slo.remove("latency_p95_ms");
         if object.get("free") == Some(&Value::Bool(true)) {
             self.set(Field::PriceIn, "free");
             self.set(Field::PriceOut, "free");
         }
         true
     }
+}
+
+/// What a card says beyond its two prices, as a registration says it: rates per million tokens, and
+/// only those that differ from what would be inferred.
+fn pricing(view: &ProviderView) -> Option<String> {
+    let card = &view.pricing;
+    let premium = view.dialect == Dialect::Anthropic;
+    let plain = PriceCard::resolve(card.input, card.output, StatedRates::default(), premium);
+    let rates: Map<String, Value> = [
+        ("cache_read", card.cache_read, plain.cache_read),
+        ("cache_write", card.cache_write, plain.cache_write),
+        ("cache_write_1h", card.cache_write_1h, plain.cache_write_1h),
+        ("reasoning", card.reasoning, plain.reasoning),
+    ]
+    .into_iter()
+    .filter(|(_, rate, inferred)| rate != inferred)
+    // Amounts are taken as text too, which keeps every digit.
+    .map(|(name, rate, _)| (name.into(), rate.usd().times(1_000_000).to_string().into()))
+    .collect();
+    let mut pricing = Map::new();
+    if !rates.is_empty() {
+        pricing.insert("rates".into(), Value::Object(rates));
+    }
+    if card.request_fee != plain.request_fee {
+        pricing.insert("request_fee_usd".into(), card.request_fee.to_string().into());
+    }
+    let habits = [
+        (
+            "bills_on_4xx",
+            serde_json::to_value(card.bills_on_4xx),
+            serde_json::to_value(plain.bills_on_4xx),
+        ),
+        (
+            "bills_on_5xx",
+            serde_json::to_value(card.bills_on_5xx),
+            serde_json::to_value(plain.bills_on_5xx),
+        ),
+        (
+            "bills_partial",
+            serde_json::to_value(card.bills_partial),
+            serde_json::to_value(plain.bills_partial),
+        ),
+    ];
+    for (name, habit, usual) in habits {
+        if let (Ok(habit), Ok(usual)) = (habit, usual)
+            && habit != usual
+        {
+            pricing.insert(name.into(), habit);
+        }
+    }
+    (!pricing.is_empty()).then(|| Value::Object(pricing).to_string())
 }
 
 /// What the router takes and the form has no field for.
@@ -315,6 +392,46 @@ mod tests {
                 r#""features":["function_calling","vision"]}"#
             )
         );
+    }
+
+    #[test]
+    fn an_edit_changes_only_what_was_typed() {
+        let body = r#"{"name":"rich","model":"m","context_window":8192,"max_output_tokens":100,
+            "upstream_model":"m-1","cost_per_input_token":0.000003,"cost_per_output_token":0.000015,
+            "endpoint":"http://localhost:8100","limits":{"requests_per_min":60},
+            "slo":{"latency_p95_ms":2000,"availability":0.99},
+            "pricing":{"rates":{"cache_read":0.3,"cache_write":3.75,"reasoning":40},
+                "request_fee_usd":0.01,"bills_on_5xx":"never"}}"#;
+        let read =
+            |text: &str| Registration::from_body(Body::parse(text.as_bytes()).unwrap()).unwrap();
+        let before = read(body);
+        let mut view = crate::fixture::snapshot().providers.remove(0);
+        view.name = before.name.clone();
+        view.model = before.model.clone();
+        view.upstream_model = before.upstream_model.clone();
+        view.context_window = before.context_window;
+        view.max_output_tokens = before.max_output_tokens;
+        view.endpoint = before.endpoint.clone();
+        view.dialect = before.dialect;
+        view.features = before.features.clone();
+        view.slo = before.slo;
+        view.limits = before.limits;
+        view.on_disconnect = before.on_disconnect;
+        view.api_key_env = before.api_key_env.clone();
+        view.free = false;
+        (view.cost_per_input_token, view.cost_per_output_token) =
+            (before.card.input, before.card.output);
+        view.pricing = before.card.clone();
+        let mut form = RegisterForm::edit(&view);
+        assert_eq!(read(&form.body().unwrap()), before);
+        form.set(Field::Name, "another");
+        assert!(form.error(Field::Name).unwrap().contains("keeps its name"));
+        // Pasted, the same body comes out as it went in; what the router does not know it refuses.
+        let mut form = RegisterForm::default();
+        assert!(form.paste(body));
+        assert_eq!(read(&form.body().unwrap()), before);
+        assert!(form.paste(&body.replace("upstream_model", "upstraem_model")));
+        assert!(form.body().unwrap_err().contains("upstraem_model"));
     }
 
     #[test]

@@ -90,6 +90,20 @@ pub struct Alert {
     pub resolved_at: Option<Timestamp>,
 }
 
+impl Alert {
+    /// The same condition with another one's answer.
+    fn answered_as(self, other: &Self) -> Self {
+        Self {
+            state: other.state,
+            acked_by: other.acked_by.clone(),
+            acked_at: other.acked_at,
+            snoozed_until: other.snoozed_until,
+            note: other.note.clone(),
+            ..self
+        }
+    }
+}
+
 /// What a person says about an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
@@ -110,28 +124,30 @@ pub struct Alerts {
     resolved: VecDeque<Alert>,
     /// Alerts that held before a restart and have not been found again yet.
     remembered: BTreeMap<String, Alert>,
+    /// How bad each answered one was at its worst: up to there nothing about it is news to whoever
+    /// answered, also when it was milder in between. After a restart it is what it was then.
+    known_up_to: BTreeMap<String, Severity>,
 }
 
 impl Alerts {
     /// A condition was found. Answers the alert where this is news: a new one, or a worse or
-    /// milder one of the same identity. Who knew of the worse one knows of the milder one.
+    /// milder one of the same identity. Who knew of the worse one knows of the milder one, and of
+    /// the worse one when it is back: a provider's circuit is tried again and again.
     pub fn raise(&mut self, mut alert: Alert) -> Option<Alert> {
         if let Some(before) = self.remembered.remove(&alert.id) {
+            if before.state == AlertState::Acked {
+                self.known_up_to.insert(before.id.clone(), before.severity);
+            }
             self.open.insert(before.id.clone(), before);
         }
         if let Some(known) = self.open.get(&alert.id) {
             if known.severity == alert.severity {
                 return None;
             }
-            if alert.severity < known.severity {
-                alert = Alert {
-                    state: known.state,
-                    acked_by: known.acked_by.clone(),
-                    acked_at: known.acked_at,
-                    snoozed_until: known.snoozed_until,
-                    note: known.note.clone(),
-                    ..alert
-                };
+            if self.known_up_to.get(&alert.id).is_some_and(|worst| alert.severity <= *worst) {
+                alert = alert.answered_as(known);
+            } else {
+                self.known_up_to.remove(&alert.id);
             }
         }
         self.open.insert(alert.id.clone(), alert.clone());
@@ -141,6 +157,7 @@ impl Alerts {
     /// The condition no longer holds. Answers the resolved alert where there was one.
     pub fn resolve(&mut self, id: &str, now: Timestamp) -> Option<Alert> {
         let mut alert = self.open.remove(id).or_else(|| self.remembered.remove(id))?;
+        self.known_up_to.remove(id);
         alert.state = AlertState::Resolved;
         alert.resolved_at = Some(now);
         if self.resolved.len() >= RESOLVED_MAX {
@@ -159,15 +176,18 @@ impl Alerts {
         alert.acked_at = Some(said.at);
         alert.snoozed_until = said.until;
         alert.note = said.note;
+        let worst = self.known_up_to.entry(id.to_owned()).or_default();
+        *worst = alert.severity.max(*worst);
         Some(alert.clone())
     }
 
     /// Those whose time of silence is over: they are open again.
     pub fn wake(&mut self, now: Timestamp) -> Vec<Alert> {
         let over = |alert: &&mut Alert| alert.snoozed_until.is_some_and(|until| until <= now);
+        let known_up_to = &mut self.known_up_to;
         let wake = |alert: &mut Alert| {
-            let Alert { id, severity, subject, rule, since, what, then, .. } = alert.clone();
-            *alert = Alert { id, severity, subject, rule, since, what, then, ..Alert::default() };
+            known_up_to.remove(&alert.id);
+            *alert = alert.clone().answered_as(&Alert::default());
             alert.clone()
         };
         self.open.values_mut().filter(over).map(wake).collect()
@@ -404,6 +424,27 @@ mod tests {
         assert_eq!((milder.state, milder.acked_by.as_deref()), (AlertState::Acked, Some("ann")));
         let worse = alerts.raise(alert(Severity::Critical)).unwrap();
         assert_eq!((worse.state, worse.acked_by), (AlertState::Open, None));
+    }
+
+    #[test]
+    fn who_knows_of_the_worst_is_not_told_when_it_was_milder_in_between() {
+        let (mut alerts, at) = (Alerts::default(), Timestamp::from_micros);
+        alerts.raise(alert(Severity::Critical));
+        let snoozed = alerts.say("budget:r", said(Some(at(60)))).unwrap();
+        for _ in 0..2 {
+            alerts.raise(alert(Severity::Warning)).unwrap();
+            // An answer while it is mild takes nothing back of what they knew before.
+            alerts.say("budget:r", said(Some(at(60)))).unwrap();
+            assert_eq!(alerts.raise(alert(Severity::Critical)), Some(snoozed.clone()));
+        }
+        // Once it is back, by its time or as a new condition, the answer counts no more.
+        alerts.raise(alert(Severity::Warning)).unwrap();
+        assert_eq!(alerts.wake(at(60)), [alert(Severity::Warning)]);
+        assert_eq!(alerts.raise(alert(Severity::Critical)), Some(alert(Severity::Critical)));
+        alerts.say("budget:r", said(None)).unwrap();
+        alerts.resolve("budget:r", at(61)).unwrap();
+        assert_eq!(alerts.raise(alert(Severity::Warning)), Some(alert(Severity::Warning)));
+        assert_eq!(alerts.raise(alert(Severity::Critical)), Some(alert(Severity::Critical)));
     }
 
     #[test]

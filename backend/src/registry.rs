@@ -43,6 +43,9 @@ pub enum RegistryError {
     /// No provider of that name was ever registered.
     #[error("no provider is called `{0}`")]
     Unknown(ProviderName),
+    /// The provider was removed: nothing goes there, so there is nothing to open or close.
+    #[error("`{0}` was removed; register it first")]
+    Inactive(ProviderName),
     /// The change was made against an older version.
     #[error("the provider is at version {current}, not {expected}")]
     Stale {
@@ -232,7 +235,12 @@ impl Registry {
         (open + 1) * 2 <= peers.len()
     }
 
+    /// Tells a circuit that changed. What was removed, or is registered elsewhere meanwhile, has
+    /// flights that end and no circuit any more: nobody could close what is told of it.
     fn tell_circuit(&self, entry: &Entry) {
+        if !self.snapshot.load().is_served_by(entry) {
+            return;
+        }
         let (name, circuit) = (entry.registration.name.clone(), entry.live.circuit());
         match alert::of_circuit(&name, &circuit, clock::now()) {
             Some(alert) => self.hub.alert(alert),

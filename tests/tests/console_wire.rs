@@ -1,13 +1,18 @@
 //! What a console needs of the wire: changes with their authors, once however often they are sent;
 //! alerts that people answer; and what stands behind the figures.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
+use tollgate_backend::hub::Hub;
+use tollgate_backend::registry::Registry;
 use tollgate_shared::alert::{Alert, AlertState};
 use tollgate_shared::api::{AlertList, AuditList, BudgetView};
-use tollgate_shared::provider::Dialect;
+use tollgate_shared::body::Body;
+use tollgate_shared::circuit::FAULTS_TO_OPEN;
+use tollgate_shared::provider::{Dialect, Registration};
 use tollgate_tests::{House, Reply, simulator};
 
 #[path = "console_wire/alerts.rs"]
@@ -54,6 +59,22 @@ async fn ask_until<T: PartialEq + std::fmt::Debug>(
         ensure!(!is_late, "it stays {found:?} and never is {wanted:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// A registry of its own with the provider `p`, and two more of its model, so that its circuit may
+/// open by itself.
+fn registry(dir: &std::path::Path, hub: &Hub) -> anyhow::Result<Arc<Registry>> {
+    let registry = Registry::open(&dir.join("providers.db"), hub.clone())?;
+    for name in ["p", "q", "s"] {
+        registry.register(registration(name, 1)?, None)?;
+    }
+    Ok(Arc::new(registry))
+}
+
+fn registration(name: &str, port: u16) -> anyhow::Result<Registration> {
+    let body = json!({"name": name, "model": "gpt-4", "context_window": 4096,
+        "endpoint": format!("http://127.0.0.1:{port}"), "free": true});
+    Ok(Registration::from_body(Body::parse(body.to_string().as_bytes())?)?)
 }
 
 async fn audit(house: &House) -> anyhow::Result<AuditList> {

@@ -147,7 +147,9 @@ impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         let message = error.to_string();
         match error {
-            RegistryError::Unknown(_) => Self::new(404, "unknown_provider", message),
+            RegistryError::Unknown(_) | RegistryError::Inactive(_) => {
+                Self::new(404, "unknown_provider", message)
+            }
             RegistryError::Stale { expected, current } => Self::stale(message, expected, current),
             RegistryError::Sqlite(_) | RegistryError::Corrupt(_) => {
                 tracing::error!(error = %message, "the registry failed");

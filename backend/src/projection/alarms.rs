@@ -4,11 +4,11 @@
 //! nobody's attention, one that was frozen wants it until it is resumed, and one that has gone past
 //! a soft limit until it is back below.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tollgate_shared::alert::{self, Alert};
-use tollgate_shared::budget::{Crossing, Mode, Owner, Run, RunState};
-use tollgate_shared::id::RunId;
+use tollgate_shared::budget::{Crossing, Level, Mode, Owner, Run, RunState};
+use tollgate_shared::id::{AgentName, RunId};
 use tollgate_shared::money::Usd;
 use tollgate_shared::time::Timestamp;
 
@@ -19,6 +19,8 @@ use crate::hub::Hub;
 pub(super) struct Alarms {
     hub: Hub,
     closed: HashSet<RunId>,
+    /// Agents' accounts that are past a threshold: they go silent and come back with their run.
+    agents: HashMap<RunId, BTreeMap<AgentName, Crossing>>,
     past_limit: HashSet<RunId>,
     frozen: HashSet<RunId>,
 }
@@ -26,7 +28,8 @@ pub(super) struct Alarms {
 impl Alarms {
     pub(super) fn new(hub: Hub) -> Self {
         let none = HashSet::new;
-        Self { hub, closed: none(), past_limit: none(), frozen: none() }
+        let agents = HashMap::new();
+        Self { hub, closed: none(), agents, past_limit: none(), frozen: none() }
     }
 
     /// Raises what holds at start; whatever was remembered and is not raised again has ended.
@@ -51,7 +54,22 @@ impl Alarms {
     }
 
     /// An account crossed a threshold.
-    pub(super) fn crossed(&self, crossing: &Crossing, at: Timestamp) {
+    pub(super) fn crossed(&mut self, crossing: &Crossing, at: Timestamp) {
+        if let Owner::Agent(run_id, agent) = &crossing.owner {
+            let of_run = self.agents.entry(run_id.clone()).or_default();
+            if crossing.level == Level::Ok {
+                of_run.remove(agent);
+            } else {
+                of_run.insert(agent.clone(), crossing.clone());
+            }
+            if of_run.is_empty() {
+                self.agents.remove(run_id);
+            }
+        }
+        self.tell(crossing, at);
+    }
+
+    fn tell(&self, crossing: &Crossing, at: Timestamp) {
         let Crossing { owner, level, limit } = crossing;
         let is_over = match owner {
             Owner::Run(run_id) | Owner::Agent(run_id, _) => self.closed.contains(run_id),
@@ -94,12 +112,22 @@ impl Alarms {
         if run.state == RunState::Closed {
             if self.closed.insert(run.id.clone()) {
                 self.hub.resolve(&alert::budget_id(&run.id));
+                for crossing in self.of_agents(&run.id) {
+                    self.hub.resolve(&alert::account_id(&crossing.owner));
+                }
             }
         } else if self.closed.remove(&run.id) {
             let limit = run.account.limit.unwrap_or_default();
             let owner = Owner::Run(run.id.clone());
-            self.crossed(&Crossing { owner, level: run.level, limit }, run.last_at);
+            self.tell(&Crossing { owner, level: run.level, limit }, run.last_at);
+            for crossing in self.of_agents(&run.id) {
+                self.tell(crossing, run.last_at);
+            }
         }
+    }
+
+    fn of_agents(&self, run_id: &RunId) -> impl Iterator<Item = &Crossing> {
+        self.agents.get(run_id).into_iter().flat_map(BTreeMap::values)
     }
 }
 

@@ -137,6 +137,9 @@ impl Registry {
         self.swap(entries);
         self.hub.provider(entry.view(now));
         self.hub.resolve(&alert::bound_id(&entry.registration.name));
+        if entry.live.circuit().state == CircuitState::Closed {
+            self.hub.resolve(&alert::circuit_id(&entry.registration.name));
+        }
         Ok(Changed { before, entry })
     }
 
@@ -213,6 +216,9 @@ impl Registry {
         let known = snapshot.get(name.as_str());
         let entry = known.ok_or_else(|| RegistryError::Unknown(name.clone()))?;
         check_version(if_version, known)?;
+        if entry.status == ProviderStatus::Inactive {
+            return Err(RegistryError::Inactive(name.clone()));
+        }
         let before = entry.live.circuit();
         entry.live.force(force, clock::now());
         self.tell_circuit(entry);

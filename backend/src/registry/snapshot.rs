@@ -41,4 +41,13 @@ impl Snapshot {
     pub fn get(&self, name: &str) -> Option<&Arc<Entry>> {
         self.entries.get(name)
     }
+
+    /// Whether traffic of this entry's provider goes where it goes for this entry, and not
+    /// elsewhere, or nowhere, since the provider was registered anew or removed.
+    pub(super) fn is_served_by(&self, entry: &Entry) -> bool {
+        let known = self.entries.get(&entry.registration.name);
+        known.is_some_and(|known| {
+            known.status == ProviderStatus::Active && Arc::ptr_eq(&known.live, &entry.live)
+        })
+    }
 }

@@ -179,3 +179,69 @@ async fn a_frozen_run_says_by_what_rule_and_waits_for_a_person() -> anyhow::Resu
     ask_until(Vec::new(), async || ids(&house).await).await?;
     house.leave().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_wants_attention_of_a_runs_agents_ends_and_comes_back_with_the_run()
+-> anyhow::Result<()> {
+    let mut house = House::open().await?;
+    a_run_in_caution(&house).await?;
+    let spent = house.budget_of("r").await?.spent_usd;
+    let of_agent = json!({"run_id": "r", "agent": "tester", "budget_usd": spent.to_string()});
+    house.post(&house.gateway("/budget"), &of_agent).await?;
+    let both = ["budget:r".to_owned(), "budget:r/tester".to_owned()].to_vec();
+    ask_until(both.clone(), async || ids(&house).await).await?;
+    house.post(&house.gateway("/runs/r/close"), &json!({})).await?;
+    ask_until(Vec::new(), async || ids(&house).await).await?;
+    house.restart().await?;
+    assert_eq!(ids(&house).await?, Vec::<String>::new());
+    house.post(&house.gateway("/runs/r/resume"), &json!({"note": "not over yet"})).await?;
+    ask_until(both, async || ids(&house).await).await?;
+    house.leave().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_circuit_is_no_alert_of_a_provider_that_is_elsewhere_or_gone() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let (here, there) = (simulator(Dialect::Openai).await?, simulator(Dialect::Openai).await?);
+    house.register("p", "gpt-4", &here).await?;
+    let circuit = house.router("/providers/p/circuit");
+    let open = json!({"state": "open", "for_s": 600});
+    assert_eq!(house.post(&circuit, &open).await?.status, 200);
+    assert_eq!(ids(&house).await?, ["circuit:p"]);
+    house.register("p", "gpt-4", &there).await?;
+    assert_eq!(ids(&house).await?, Vec::<String>::new());
+    send(&house, ("DELETE", house.router("/providers/p")), &[], &Value::Null).await?;
+    let gone = house.post(&circuit, &open).await?;
+    assert_eq!((gone.status, gone.code().as_str()), (404, "unknown_provider"));
+    assert_eq!(ids(&house).await?, Vec::<String>::new());
+    house.leave().await
+}
+
+/// What holds, by name.
+async fn ids(house: &House) -> anyhow::Result<Vec<String>> {
+    let alerts = alerts_in(house, "holding").await?;
+    let mut ids: Vec<String> = alerts.into_iter().map(|alert| alert.id).collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+#[test]
+fn flights_that_end_at_a_place_left_behind_raise_no_alert() -> anyhow::Result<()> {
+    let (dir, hub) = (tempfile::tempdir()?, Hub::new());
+    let registry = registry(dir.path(), &hub)?;
+    let name = "p".parse()?;
+    for leave in ["elsewhere", "removed"] {
+        let entry = Arc::clone(registry.snapshot().get("p").context("it is gone")?);
+        let on_the_way: Vec<_> =
+            (0..FAULTS_TO_OPEN).filter_map(|_| registry.start(&entry)).collect();
+        assert_eq!(on_the_way.len(), FAULTS_TO_OPEN as usize);
+        if leave == "removed" {
+            registry.remove(&name, None)?;
+        } else {
+            registry.register(registration("p", 2)?, None)?;
+        }
+        on_the_way.into_iter().for_each(|passage| passage.failed("503"));
+        assert_eq!(hub.alerts().0, [], "{leave}");
+    }
+    Ok(())
+}

@@ -18,7 +18,7 @@ use tollgate_shared::receipt::hex_sha256;
 
 use crate::api::{Problem, Rooms};
 use crate::clock;
-use crate::ledger::{LOCAL, Note, Word};
+use crate::ledger::{ITSELF, LOCAL, Note, Word};
 use crate::store::{Key, Used};
 
 /// Whose hand a change is, and whether it was made already.
@@ -157,7 +157,19 @@ pub(super) fn is_change(method: &Method, path: &str) -> bool {
 /// Who changes it.
 fn operator(headers: &HeaderMap) -> Result<String, Problem> {
     let Some(value) = headers.get(OPERATOR) else { return Ok(LOCAL.into()) };
-    plain(OPERATOR, value, OPERATOR_MAX)
+    hand(OPERATOR, plain(OPERATOR, value, OPERATOR_MAX)?)
+}
+
+/// The name of a person, out of the field of this name. The gateway's own is nobody else's.
+pub(super) fn hand(field: &str, name: String) -> Result<String, Problem> {
+    if name.trim().is_empty() || name.len() > OPERATOR_MAX || name.chars().any(char::is_control) {
+        let reason = format_args!("it is not 1 to {OPERATOR_MAX} bytes without controls");
+        return Err(Problem::field(field, reason));
+    }
+    if name.trim().eq_ignore_ascii_case(ITSELF) {
+        return Err(Problem::field(field, "the gateway itself is called that"));
+    }
+    Ok(name)
 }
 
 /// By what it is the same change when it is sent again.

@@ -10,7 +10,7 @@ use tollgate_shared::budget::StateChange;
 use tollgate_shared::id::AttemptId;
 use tollgate_shared::usage::CostIs;
 
-use crate::api::change::Origin;
+use crate::api::change::{self, Origin};
 use crate::api::{Problem, Rooms, budgets, read};
 use crate::ledger::{LOCAL, Resolve, StateStep};
 
@@ -85,6 +85,7 @@ pub(super) async fn resolve(
     body: HttpBody,
 ) -> Result<Json<Box<RawValue>>, Problem> {
     let request = ResolveRequest::from_body(read::object(body).await?)?;
+    let by = request.by.clone().map(|by| change::hand("by", by)).transpose()?;
     let resolve = Resolve {
         attempt_id: read::name("attempt_id", &attempt_id)?,
         voided: request.outcome == Resolution::Voided,
@@ -98,7 +99,7 @@ pub(super) async fn resolve(
         return correction(rooms, resolve.attempt_id).await;
     }
     let mut word = origin.word(None);
-    if let Some(by) = request.by.clone().filter(|_| word.who == LOCAL) {
+    if let Some(by) = by.filter(|_| word.who == LOCAL) {
         word.who = by;
     }
     let mut receipt = rooms.gateway.ledger.resolve_as(resolve, word).await?;

@@ -314,3 +314,32 @@ async fn the_stream_tells_changes_and_a_snapshot_has_the_latest() -> anyhow::Res
     }
     house.leave().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_taken_for_the_gateways_own_hand() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let budget = || ("POST", house.gateway("/budget"));
+    let body = json!({"run_id": "r", "budget_usd": 5});
+    for name in ["tollgate", "Tollgate", "a\tb"] {
+        let refused = send(&house, budget(), &[("x-tollgate-operator", name)], &body).await?;
+        assert_eq!((refused.status, refused.code().as_str()), (422, "invalid_field"), "{name}");
+        let field = &refused.json()["error"]["details"]["field"];
+        assert_eq!(field, &json!("x-tollgate-operator"));
+    }
+    let provider = faulty("cut:1").await?;
+    house.register("p", "gpt-4", &provider).await?;
+    house.route("s", "gpt-4", "Hello!").await?;
+    let lost = house.receipts("s").await?.remove(0);
+    let url = house.gateway(&format!("/unknowns/{}/resolve", lost.attempt_id));
+    for by in ["tollgate", "a\u{1b}[2J", "a\nb", " "] {
+        let found = json!({"outcome": "voided", "evidence": "the invoice", "by": by});
+        let refused = house.post(&url, &found).await?;
+        assert_eq!((refused.status, refused.code().as_str()), (422, "invalid_field"), "{by:?}");
+        assert_eq!(&refused.json()["error"]["details"]["field"], &json!("by"));
+    }
+    assert_eq!(house.receipts("s").await?.len(), 1, "nothing was resolved");
+    let found = json!({"outcome": "voided", "evidence": "the invoice", "by": "zoë"});
+    assert_eq!(house.post(&url, &found).await?.status, 200);
+    assert_eq!(audit(&house).await?.changes.first().context("none")?.who, "zoë");
+    house.leave().await
+}

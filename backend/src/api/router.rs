@@ -107,6 +107,9 @@ pub(super) async fn remove(
     let changed = in_registry(&rooms, &name, move |it| it.remove(&removed, version)).await?;
     if changed.is_change() {
         record_provider(&rooms, origin, "remove", &changed).await;
+    } else if origin.key.is_some() {
+        // Sent again when the name is registered anew, it is still the request that was answered.
+        rooms.gateway.ledger.note(Note { key: origin.key, ..Note::default() }).await?;
     }
     Ok(Json(changed.entry.view(clock::now())))
 }

@@ -343,3 +343,23 @@ async fn nobody_is_taken_for_the_gateways_own_hand() -> anyhow::Result<()> {
     assert_eq!(audit(&house).await?.changes.first().context("none")?.who, "zoë");
     house.leave().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_changes_nothing_uses_its_key_up_too() -> anyhow::Result<()> {
+    let house = House::open().await?;
+    let provider = simulator(Dialect::Openai).await?;
+    house.register("p", "gpt-4", &provider).await?;
+    let remove = || ("DELETE", house.router("/providers/p"));
+    send(&house, remove(), &[], &Value::Null).await?;
+    let key = [("Idempotency-Key", "k-1")];
+    let first = send(&house, remove(), &key, &Value::Null).await?;
+    assert_eq!((first.status, &first.json()["status"]), (200, &json!("inactive")));
+    house.register("p", "gpt-4", &provider).await?;
+    let again = send(&house, remove(), &key, &Value::Null).await?;
+    assert_eq!((again.status, again.text.as_str()), (200, first.text.as_str()));
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    let now = house.get(&house.router("/providers/p")).await?.json();
+    assert_eq!(now["status"], json!("active"), "what was sent again removes nothing");
+    assert_eq!(audit(&house).await?.changes.len(), 3, "two registrations and one removal");
+    house.leave().await
+}

@@ -1,10 +1,14 @@
 //! The door before every change: whose hand it is, whether it may, and whether it was done before.
 //!
 //! A change that carries an `Idempotency-Key` is made once however often it is sent, and gets the
-//! answer that it got. The key is on disk in the transaction of the change itself, the answer right
-//! behind it; where a crash fell in between, the change is not made again and the answer is what
-//! stands there now. A refusal changed nothing, so it uses no key up. Agents' requests are no
-//! changes: their `request_id` does the same for them.
+//! answer that it got. For accounts, runs, unknowns and alerts the key is on disk in the transaction
+//! of the change itself, the answer right behind it; where a crash fell in between, the change is
+//! not made again and the answer is what stands there now. Providers and circuits are not in the
+//! ledger: their key is written behind the change, and where a crash or a full disk fell in between,
+//! the same request makes the change once more. What it says is then what stands, unless somebody
+//! changed it meanwhile: `If-Match` guards registrations and removals against that. A refusal
+//! changed nothing, so it uses no key up. Agents' requests are no changes: their `request_id` does
+//! the same for them.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -193,11 +193,19 @@ impl Alerts {
         self.open.values_mut().filter(over).map(wake).collect()
     }
 
-    /// Puts an alert back as it was: what was said could not be kept.
-    pub fn put_back(&mut self, alert: Alert) {
-        if self.open.contains_key(&alert.id) {
-            self.open.insert(alert.id.clone(), alert);
+    /// What was said could not be kept: the answer is again the one from before it. The condition
+    /// stays what it is, and so does an answer that is another one by now, or was lost because it
+    /// got worse. Answers the alert where this changed it.
+    pub fn take_back(&mut self, said: &Alert, before: &Alert) -> Option<Alert> {
+        let alert = self.open.get_mut(&said.id)?;
+        if *alert != alert.clone().answered_as(said) {
+            return None;
         }
+        *alert = alert.clone().answered_as(before);
+        if alert.state == AlertState::Open {
+            self.known_up_to.remove(&alert.id);
+        }
+        Some(alert.clone())
     }
 
     /// What storage remembers, in the order in which it was written.
@@ -445,6 +453,30 @@ mod tests {
         alerts.resolve("budget:r", at(61)).unwrap();
         assert_eq!(alerts.raise(alert(Severity::Warning)), Some(alert(Severity::Warning)));
         assert_eq!(alerts.raise(alert(Severity::Critical)), Some(alert(Severity::Critical)));
+    }
+
+    #[test]
+    fn an_answer_is_taken_back_where_it_still_stands_and_the_condition_is_what_it_became() {
+        for (became, wanted) in [
+            (Severity::Warning, Some(alert(Severity::Warning))),
+            (Severity::Caution, Some(alert(Severity::Caution))),
+            (Severity::Critical, None),
+        ] {
+            let mut alerts = Alerts::default();
+            let before = alerts.raise(alert(Severity::Warning)).unwrap();
+            let answered = alerts.say("budget:r", said(None)).unwrap();
+            alerts.raise(alert(became));
+            assert_eq!(alerts.take_back(&answered, &before), wanted);
+            assert_eq!(alerts.get("budget:r"), Some(&alert(became)));
+            // Nobody knows of it, so that it is told when it is worse.
+            alerts.raise(alert(Severity::Critical));
+            assert_eq!(alerts.get("budget:r"), Some(&alert(Severity::Critical)));
+            let other = alerts.say("budget:r", said(Some(Timestamp::from_micros(9)))).unwrap();
+            assert_eq!(alerts.take_back(&answered, &before), None, "another answer stands");
+            assert_eq!(alerts.get("budget:r"), Some(&other));
+            alerts.resolve("budget:r", Timestamp::default()).unwrap();
+            assert_eq!(alerts.take_back(&other, &before), None, "it has ended");
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@ async fn say(
     let said = Said { who: origin.who, at, note, until };
     let spoken = rooms.hub.say(id, said, origin.key).ok_or_else(unknown)?;
     if let Err(error) = spoken.kept.await.unwrap_or(Err(ChangeError::Unavailable)) {
-        rooms.hub.unsay(spoken.before);
+        rooms.hub.unsay(&spoken.alert, &spoken.before);
         return Err(error.into());
     }
     tracing::info!(alert.id = %id, who = spoken.alert.acked_by.as_deref(), "an alert is known");

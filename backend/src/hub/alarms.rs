@@ -54,11 +54,12 @@ impl Hub {
         Some(Spoken { before, alert, kept })
     }
 
-    /// What was said could not be kept: the alert is as it was.
-    pub fn unsay(&self, before: Alert) {
+    /// What was said could not be kept: where it still stands, it is taken back.
+    pub fn unsay(&self, said: &Alert, before: &Alert) {
         let mut state = self.state();
-        state.alerts.put_back(before.clone());
-        self.push_alert(&mut state, before);
+        if let Some(alert) = state.alerts.take_back(said, before) {
+            self.push_alert(&mut state, alert);
+        }
     }
 
     /// Time has passed: those that were to be silent until now return.

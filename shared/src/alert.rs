@@ -347,7 +347,7 @@ pub fn of_soft(run: &RunId, past: Usd, now: Timestamp) -> Alert {
 
 /// The alert for an account's level; none while it is ok.
 pub fn of_level(owner: &Owner, level: Level, limit: Usd, now: Timestamp) -> Option<Alert> {
-    let of = format!("of ${}", limit.rounded(2));
+    let of = format!("of ${}", digits(limit));
     let (severity, what, then) = match level {
         Level::Ok => return None,
         Level::Caution => (Severity::Caution, format!("75% {of} spent"), "requests go on"),
@@ -370,6 +370,14 @@ pub fn of_level(owner: &Owner, level: Level, limit: Usd, now: Timestamp) -> Opti
         then: then.into(),
         ..Alert::default()
     })
+}
+
+/// An amount with as many digits as it needs: at least cents, at most millionths.
+fn digits(usd: Usd) -> String {
+    let text = usd.rounded(6);
+    let needed = text.trim_end_matches('0').len();
+    let cents = text.len().saturating_sub(4);
+    text.get(..needed.max(cents)).unwrap_or(&text).to_owned()
 }
 
 /// The alert for a provider's circuit; none while it is closed.
@@ -412,6 +420,25 @@ mod tests {
         assert!(alerts.resolve(&budget_id(&run), now).is_none());
         assert!(level(Level::Ok).is_none());
         assert_eq!(alerts.resolved().count(), 1);
+    }
+
+    #[test]
+    fn a_limit_is_told_with_as_many_digits_as_it_needs() {
+        for (limit, wanted) in [
+            ("10", "90% of $10.00 spent"),
+            ("2.5", "90% of $2.50 spent"),
+            ("0.0015", "90% of $0.0015 spent"),
+            ("1.234", "90% of $1.234 spent"),
+            ("0.00000149", "90% of $0.000001 spent"),
+        ] {
+            let alert = of_level(
+                &Owner::Fleet,
+                Level::Warning,
+                limit.parse().unwrap(),
+                Timestamp::default(),
+            );
+            assert_eq!(alert.unwrap().what, wanted, "{limit}");
+        }
     }
 
     fn alert(severity: Severity) -> Alert {

@@ -1,7 +1,8 @@
 //! The providers: what is registered, and how each is doing.
 //!
 //! `providers.db` is the truth about registrations; a snapshot of it, swapped whole, is what
-//! requests read, so choosing takes no lock and no I/O. Health is memory only and starts neutral.
+//! requests read, so choosing takes no lock and no I/O. Health is memory only and starts neutral;
+//! what a person opened stays open.
 //! Nothing is deleted: a removed provider becomes inactive.
 
 use std::collections::BTreeMap;
@@ -150,6 +151,10 @@ impl Registry {
         let now = clock::now();
         for entry in registry.snapshot().active() {
             registry.hub.provider(entry.view(now));
+            let (name, circuit) = (&entry.registration.name, entry.live.circuit());
+            if let Some(alert) = alert::of_circuit(name, &circuit, now) {
+                registry.hub.alert(alert);
+            }
             if !entry.registration.bounded {
                 registry.hub.alert(alert::of_bound(&entry.registration.name, now));
             }

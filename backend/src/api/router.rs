@@ -143,8 +143,9 @@ pub(super) async fn force_circuit(
     if origin.repeated {
         return show(State(rooms), read::Segment(name.to_string())).await;
     }
-    let forced = rooms.gateway.registry.force_circuit(&name, &force, version);
-    let (before, entry) = forced.map_err(|error| with_current(&rooms, &name, error.into()))?;
+    let of = name.clone();
+    let forced = in_registry(&rooms, &name, move |it| it.force_circuit(&of, &force, version));
+    let (before, entry) = forced.await?;
     let change = Recorded {
         who: origin.who,
         what: "circuit",

@@ -11,7 +11,7 @@ use tollgate_shared::id::ProviderName;
 use tollgate_shared::provider::{ProviderStatus, Registration};
 use tollgate_shared::time::Timestamp;
 
-use super::{Entry, Registry, RegistryError, rows};
+use super::{Entry, Live, Registry, RegistryError, rows};
 use crate::clock;
 use crate::ledger::{ITSELF, Recorded};
 use crate::store::Facts;
@@ -121,8 +121,9 @@ impl Registry {
             !fresh && (&old.endpoint, &old.model) == (&registration.endpoint, &registration.model)
         };
         // Prices may change; what was measured stays true as long as the place is the same.
-        let live =
-            known.filter(same_place).map(|known| Arc::clone(&known.live)).unwrap_or_default();
+        let kept = known.filter(same_place).map(|known| Arc::clone(&known.live));
+        let elsewhere = || Arc::new(live_elsewhere(known.filter(|_| !fresh)));
+        let live = kept.unwrap_or_else(elsewhere);
         let entry = Arc::new(Entry {
             card: Arc::new((registration.card.id(), registration.card.clone())),
             status: ProviderStatus::Active,
@@ -205,13 +206,16 @@ impl Registry {
         Ok(Some(entry))
     }
 
-    /// Sets a circuit by a person's word. Answers what it was, and the provider as it is.
+    /// Sets a circuit by a person's word. Answers what it was, and the provider as it is. One that
+    /// is to be open until a person closes it is on disk before it counts.
     pub fn force_circuit(
         &self,
         name: &ProviderName,
         force: &Force,
         if_version: Option<u64>,
     ) -> Result<(CircuitView, Arc<Entry>), RegistryError> {
+        let db = self.db();
+        let now = clock::now();
         let snapshot = self.snapshot();
         let known = snapshot.get(name.as_str());
         let entry = known.ok_or_else(|| RegistryError::Unknown(name.clone()))?;
@@ -220,10 +224,21 @@ impl Registry {
             return Err(RegistryError::Inactive(name.clone()));
         }
         let before = entry.live.circuit();
-        entry.live.force(force, clock::now());
+        let is_held = force.state == CircuitState::Open && force.retry_at.is_none();
+        rows::save_held(&db, name, is_held.then_some((force.reason.as_str(), now)))?;
+        entry.live.force(force, now);
         self.tell_circuit(entry);
         Ok((before, Arc::clone(entry)))
     }
+}
+
+/// How a provider is doing at another place: nothing is known, but a person's word goes with it.
+fn live_elsewhere(before: Option<&Arc<Entry>>) -> Live {
+    let live = Live::default();
+    if let Some((reason, since)) = before.and_then(|before| before.live.held_open()) {
+        live.hold_open(&reason, since);
+    }
+    live
 }
 
 fn check_version(expected: Option<u64>, known: Option<&Arc<Entry>>) -> Result<(), RegistryError> {

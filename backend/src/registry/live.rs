@@ -1,4 +1,5 @@
-//! How one provider is doing: circuit, latencies, traffic. Memory only, neutral at start.
+//! How one provider is doing: circuit, latencies, traffic. Memory only, neutral at start, but for a
+//! circuit that a person keeps open: that word stands until a person takes it back.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -152,6 +153,16 @@ impl Live {
         }
     }
 
+    /// It is open until a person closes it, as a person said at that time.
+    pub fn hold_open(&self, reason: &str, since: Timestamp) {
+        self.state().circuit.open(since, reason, None);
+    }
+
+    /// Why and since when it is open until a person closes it; `None` where it is not.
+    pub fn held_open(&self) -> Option<(String, Timestamp)> {
+        self.state().held_open()
+    }
+
     /// Whether the circuit is closed to traffic by its own arithmetic.
     pub fn opened_itself(&self) -> bool {
         let state = self.state();
@@ -164,6 +175,13 @@ impl Live {
 }
 
 impl State {
+    /// An open circuit without a time to try it again is one that a person keeps open.
+    fn held_open(&self) -> Option<(String, Timestamp)> {
+        let circuit = self.circuit.view();
+        let is_held = circuit.state == CircuitState::Open && circuit.retry_at.is_none();
+        circuit.reason.zip(circuit.since).filter(|_| is_held)
+    }
+
     fn slot(&mut self, now: Timestamp) -> &mut Slot {
         let start = now.floor_to(SLOT_S);
         if self.slots.back().is_none_or(|slot| slot.start < start) {
@@ -234,8 +252,12 @@ impl Passage {
             if let Some(ttft_ms) = ttft_ms {
                 slot.ttft.record(ttft_ms);
             }
-            state.opened_itself = false;
-            state.circuit.succeed()
+            // Whoever was on the way when a person opened it says nothing about their reason.
+            let is_free = state.held_open().is_none();
+            if is_free {
+                state.opened_itself = false;
+            }
+            is_free && state.circuit.succeed()
         };
         if changed {
             self.registry.tell_circuit(&self.entry);

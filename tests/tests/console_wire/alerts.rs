@@ -1,5 +1,7 @@
 //! Alerts that people answer: durable, back by themselves, ended with their condition.
 
+use tollgate_backend::registry::Force;
+use tollgate_shared::circuit::CircuitState;
 use tollgate_tests::{chat, faulty};
 
 use super::*;
@@ -136,8 +138,7 @@ async fn alerts_of_every_account_are_found_again_after_a_restart() -> anyhow::Re
     let slash = house.gateway("/alerts/budget:r%2Ftester/ack");
     assert_eq!(house.post(&slash, &json!({})).await?.status, 200);
     house.restart().await?;
-    // Circuits start closed.
-    assert_eq!(ids(alerts_in(&house, "holding").await?), wanted[..3]);
+    assert_eq!(ids(alerts_in(&house, "holding").await?), wanted);
     assert_eq!(ids(alerts_in(&house, "acked").await?), ["budget:r/tester"]);
     house.leave().await
 }
@@ -243,5 +244,60 @@ fn flights_that_end_at_a_place_left_behind_raise_no_alert() -> anyhow::Result<()
         on_the_way.into_iter().for_each(|passage| passage.failed("503"));
         assert_eq!(hub.alerts().0, [], "{leave}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_opened_stays_open_until_a_person_closes_it() -> anyhow::Result<()> {
+    let mut house = House::open().await?;
+    let (here, there) = (simulator(Dialect::Openai).await?, simulator(Dialect::Openai).await?);
+    house.register("p", "gpt-4", &here).await?;
+    let set = async |house: &House, body: Value| {
+        let reply = house.post(&house.router("/providers/p/circuit"), &body).await?;
+        ensure!(reply.status == 200, "{}", reply.text);
+        anyhow::Ok(())
+    };
+    let circuit = async |house: &House| {
+        let provider = house.get(&house.router("/providers/p")).await?.json();
+        anyhow::Ok(provider["circuit"].clone())
+    };
+    set(&house, json!({"state": "open", "reason": "maintenance"})).await?;
+    let opened = circuit(&house).await?;
+    assert_eq!((&opened["state"], &opened["reason"]), (&json!("open"), &json!("maintenance")));
+    for endpoint in [&here, &there] {
+        house.restart().await?;
+        assert_eq!((circuit(&house).await?, ids(&house).await?.len()), (opened.clone(), 1));
+        house.register("p", "gpt-4", endpoint).await?;
+        assert_eq!((circuit(&house).await?, ids(&house).await?.len()), (opened.clone(), 1));
+        ensure!(house.route("r", "gpt-4", "Hello!").await?.status != 200, "nothing goes there");
+    }
+    // One with a time to close, and one that was closed, is no such word.
+    for other in [json!({"state": "open", "for_s": 600}), json!({"state": "closed"})] {
+        set(&house, json!({"state": "open"})).await?;
+        set(&house, other).await?;
+        house.restart().await?;
+        assert_eq!(circuit(&house).await?["state"], json!("closed"));
+        assert_eq!(ids(&house).await?, Vec::<String>::new());
+    }
+    // Whoever takes a provider out of traffic ends what was said about it.
+    set(&house, json!({"state": "open"})).await?;
+    send(&house, ("DELETE", house.router("/providers/p")), &[], &Value::Null).await?;
+    house.register("p", "gpt-4", &here).await?;
+    house.restart().await?;
+    assert_eq!(circuit(&house).await?["state"], json!("closed"));
+    house.leave().await
+}
+
+#[test]
+fn who_was_on_the_way_closes_no_circuit_that_a_person_opened() -> anyhow::Result<()> {
+    let (dir, hub) = (tempfile::tempdir()?, Hub::new());
+    let registry = registry(dir.path(), &hub)?;
+    let entry = Arc::clone(registry.snapshot().get("p").context("it is gone")?);
+    let passage = registry.start(&entry).context("it may not go")?;
+    let force = Force { state: CircuitState::Open, reason: "maintenance".into(), retry_at: None };
+    registry.force_circuit(&"p".parse()?, &force, None)?;
+    passage.answered(1, None, 1);
+    assert_eq!(entry.live.circuit().state, CircuitState::Open);
+    assert_eq!(hub.alerts().0.len(), 1);
     Ok(())
 }

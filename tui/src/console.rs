@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | input | the terminal's own | keys wait |
 //! | replies | 16 | requests wait to be answered |
-//! | deltas | 600 | the feed waits, then the server says `lagged` |
+//! | deltas | 64 | the feed waits, then the server says `lagged` |
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -336,8 +336,9 @@ const EXPORTS_A_SECOND: u32 = 100;
 /// Most frames a second after data, unless asked otherwise: people read no faster.
 pub const FPS_DEFAULT: u32 = 4;
 
-/// Deltas that may wait: over a minute of them at ten a second; then the feed waits too.
-const DELTAS_MAX: usize = 600;
+/// Deltas that may wait: some seconds of them at ten a second; then the feed waits too, and a
+/// console that gets no time holds no memory either.
+const DELTAS_MAX: usize = 64;
 
 /// Replies that may wait.
 const REPLIES_MAX: usize = 16;

@@ -18,23 +18,27 @@ use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event,
     KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEventKind,
 };
+use crossterm::style::{Attribute, SetAttribute};
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
 };
 use crossterm::{cursor, execute, queue};
-use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use crate::message::{Chord, Click, Code, Message};
 
+mod paint;
 pub mod probe;
+
+use paint::Pen;
 
 /// The terminal while it is ours.
 #[derive(Debug)]
 pub struct Term {
     shown: Buffer,
+    pen: Pen,
     sync: bool,
 }
 
@@ -44,7 +48,8 @@ impl Term {
         let (width, height) = crossterm::terminal::size()?;
         give_back_on_panic();
         take()?;
-        Ok(Self { shown: unknown(Rect::new(0, 0, width, height)), sync })
+        let shown = unknown(Rect::new(0, 0, width, height));
+        Ok(Self { shown, pen: Pen::default(), sync })
     }
 
     /// Columns and rows.
@@ -55,11 +60,13 @@ impl Term {
     /// The terminal has another size; what it shows is not known any more.
     pub fn resize(&mut self, width: u16, height: u16) {
         self.shown = unknown(Rect::new(0, 0, width, height));
+        self.pen = Pen::default();
     }
 
     /// Every cell will be written by the next draw.
     pub fn forget(&mut self) {
         self.shown = unknown(self.shown.area);
+        self.pen = Pen::default();
     }
 
     /// Writes what differs from what is shown; answers how long the terminal took to swallow it.
@@ -75,7 +82,7 @@ impl Term {
         if self.sync {
             queue!(bytes, BeginSynchronizedUpdate)?;
         }
-        CrosstermBackend::new(&mut bytes).draw(changes)?;
+        bytes.extend_from_slice(self.pen.write(changes).as_bytes());
         if self.sync {
             queue!(bytes, EndSynchronizedUpdate)?;
         }
@@ -180,7 +187,7 @@ pub(crate) fn give_back() {
         return;
     }
     // Each step is tried even when one before it failed: half a terminal is better than none.
-    execute!(io::stdout(), DisableMouseCapture).ok();
+    execute!(io::stdout(), SetAttribute(Attribute::Reset), DisableMouseCapture).ok();
     execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, cursor::Show).ok();
     crossterm::terminal::disable_raw_mode().ok();
 }

@@ -250,8 +250,9 @@ pub(crate) fn clock() -> Timestamp {
 /// First bound of the wait between tries, in milliseconds.
 const BACKOFF_MS: u64 = 250;
 
-/// Last bound: a backend that is back is found within five seconds.
-const BACKOFF_MAX_MS: u64 = 5_000;
+/// Last bound: a backend that is back is found within a second. One connection a second is nothing
+/// to a server, and an operator who waits for it is not told to wait longer.
+const BACKOFF_MAX_MS: u64 = 1_000;
 
 /// How often news are handed over.
 const FLUSH: Duration = Duration::from_millis(100);
@@ -287,13 +288,13 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_five_seconds() {
+    fn waits_double_up_to_a_second() {
         let bounds: Vec<_> = (1..=7)
             .map(|attempt| {
                 (0..20_000).map(|chance| backoff(attempt, chance).as_millis()).max().unwrap()
             })
             .collect();
-        assert_eq!(bounds, [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
+        assert_eq!(bounds, [250, 500, 1_000, 1_000, 1_000, 1_000, 1_000]);
         assert_eq!(backoff(3, 0), Duration::ZERO);
     }
 

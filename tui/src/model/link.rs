@@ -70,8 +70,9 @@ impl Link {
     }
 }
 
-/// From this age of the last frame it is late, in milliseconds: two heartbeats of 2 s were missed.
-pub const LATE_MS: u64 = 5_000;
+/// From this age of the last frame it is late, in milliseconds: two heartbeats of 2 s were missed,
+/// and the second that the clock takes to tick still leaves it within five.
+pub const LATE_MS: u64 = 4_000;
 
 /// From this age it is stale.
 pub const STALE_MS: u64 = 15_000;
@@ -85,7 +86,7 @@ mod tests {
         let now = Timestamp::from_micros(100_000_000);
         let rows = [
             (200, Freshness::Live(200)),
-            (4_999, Freshness::Live(4_999)),
+            (3_999, Freshness::Live(3_999)),
             (7_000, Freshness::Late(7)),
             (15_000, Freshness::Stale(15)),
         ];

@@ -389,7 +389,10 @@ const TUI: &[&[&str]] = &[
     &["embedded"],
     &["console", "shot"],
     &["palette", "replay", "settings", "update", "view"],
-    &["action", "client", "export", "feed", "filter", "keys", "message", "model", "picture", "term"],
+    &[
+        "action", "client", "export", "feed", "filter", "keys", "message", "model", "picture",
+        "term",
+    ],
     &["amount", "format", "text", "theme", "zone"],
 ];
 

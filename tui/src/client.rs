@@ -115,7 +115,9 @@ pub fn operator(
     let user = || ["USER", "LOGNAME"].into_iter().find_map(&variable);
     let name = variable("TOLLGATE_OPERATOR").or(configured).or_else(user)?;
     let plain: String = name.chars().filter(char::is_ascii_graphic).take(OPERATOR_MAX).collect();
-    (!plain.is_empty()).then_some(plain)
+    // The gateway's own hand has this name, and no person's change is taken under it.
+    let is_free = !plain.is_empty() && !plain.eq_ignore_ascii_case("tollgate");
+    is_free.then_some(plain)
 }
 
 /// Longest name of an operator.

@@ -37,6 +37,15 @@ async fn what_is_answered_is_valid() -> anyhow::Result<()> {
     answers.valid("probe", 200, &house.post(&probe, &json!({})).await?)?;
     house.budget("tight", "0.000001").await?;
     answers.valid("error", 402, &house.route("tight", "gpt-4", "Hello!").await?)?;
+    // The alert is told behind the answer, by the projection.
+    let alerts = house.gateway("/alerts");
+    for tries in 1.. {
+        if house.get(&alerts).await?.text.contains("budget:tight") {
+            break;
+        }
+        ensure!(tries < 2_000, "the refusal raised no alert");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let known = json!({"minutes": 30, "note": "it is meant to be"});
     let snooze = house.gateway("/alerts/budget:tight/snooze");
     answers.valid("alert", 200, &house.post(&snooze, &known).await?)?;

@@ -68,7 +68,8 @@ fn screens(terminal: &Terminal, keys: u32) -> anyhow::Result<Times> {
         let is_away = number % 2 == 0;
         let sent = terminal.press(if is_away { "2" } else { "1" })?;
         let what = if is_away { "the other screen" } else { "the dashboard" };
-        let shown = terminal.wait(what, |seen| is_away != seen.text().contains("MONEY OUT"))?;
+        let shown =
+            terminal.wait(what, |seen| is_away != seen.text().contains("PROVIDERS worst"))?;
         times.add(shown - sent);
         // A gap that is no multiple of any clock of the console's.
         pass(Duration::from_millis(67 + u64::from(number % 31)));

@@ -137,7 +137,7 @@ impl Terminal {
         // A house of its own: no settings, and no memory of how it was left.
         let house = tempfile::tempdir()?;
         command.cwd(house.path());
-        for name in ["NO_COLOR", "TMUX", "COLORFGBG", "RUST_LOG"] {
+        for name in ["NO_COLOR", "TMUX", "COLORFGBG", "RUST_LOG", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }
         for name in ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"] {

@@ -174,7 +174,8 @@ fn name(line: &Line<'_>) -> String {
 /// The id, and beside it what people call the run, where there is room.
 fn named(context: &Context<'_>, line: &Line<'_>, width: u16) -> Vec<Piece> {
     let theme = context.theme;
-    let mut pieces = vec![(crate::text::left(&name(line), context.ids), theme.strong())];
+    let ids = context.ids.min(usize::from(width));
+    let mut pieces = vec![(crate::text::left(&name(line), ids), theme.strong())];
     let called = line.entry.view.as_ref().and_then(|view| view.name.as_deref());
     if let Some(called) = called.filter(|_| usize::from(width) > context.ids + 1) {
         pieces.push((format!(" {called}"), theme.text()));

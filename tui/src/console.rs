@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossterm::event::EventStream;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
+use futures_util::future::poll_immediate;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use signal_hook::consts::{SIGCONT, SIGTSTP};
@@ -229,8 +230,9 @@ impl Console {
             if let Next::Leave = next {
                 return Ok(());
             }
-            // Input is drained before anything is drawn: held keys do not pile up frames.
-            while let Some(Some(event)) = input.next().now_or_never() {
+            // Input is drained before anything is drawn: held keys do not pile up frames. Asked with
+            // the loop's own waker: the stream keeps the last one, and another would wake nobody.
+            while let Some(Some(event)) = poll_immediate(input.next()).await {
                 if let Next::Leave = self.input(event?)? {
                     return Ok(());
                 }

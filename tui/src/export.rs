@@ -294,7 +294,7 @@ fn who(model: &Model) -> Table {
 }
 
 /// The word of a value, as the wire spells it.
-fn word(value: &impl serde::Serialize) -> String {
+pub(crate) fn word(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(Value::String(word)) => word,
         _ => String::new(),

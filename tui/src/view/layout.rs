@@ -221,6 +221,56 @@ fn boxes(body: Rect, class: Class) -> Places {
     Places { panes, panels }
 }
 
+/// A table above three panels: how the Runs and the Providers screen are laid out.
+pub(super) struct Stack {
+    /// The table.
+    pub pane: PaneId,
+    /// Below it: at the left, at the right above, at the right below. Where there is little room the
+    /// first stays longest, then the last.
+    pub panels: [Panel; 3],
+    /// The table's share of the height in percent: small, medium, large.
+    pub table: [u16; 3],
+    /// The left panel's share of the width.
+    pub left: u16,
+    /// The upper panel's share of the right side.
+    pub upper: u16,
+}
+
+impl Stack {
+    /// Where its parts stand.
+    pub fn places(&self, body: Rect, class: Class) -> Places {
+        let [small, medium, large] = self.table;
+        let [left_panel, upper_panel, lower_panel] = self.panels;
+        let [table, _, _] = match (class, body.height) {
+            (_, ..14) => [body.height, 0, 0],
+            (Class::Small, _) => parts(body.height, [small, 0]),
+            (Class::Large, _) => parts(body.height, [large, 0]),
+            _ => parts(body.height, [medium, 0]),
+        };
+        let mut places = Places::default();
+        places.panes.push((self.pane, Rect { height: table, ..body }));
+        let below = Rect { y: body.y + table, height: body.height - table, ..body };
+        if below.height == 0 {
+            return places;
+        }
+        if class == Class::Small {
+            places.panels.push((left_panel, below));
+            return places;
+        }
+        let (left, right) = split(below, self.left);
+        places.panels.push((left_panel, left));
+        if right.height < 12 {
+            places.panels.push((lower_panel, right));
+            return places;
+        }
+        let [upper, _, _] = parts(right.height, [self.upper, 0]);
+        places.panels.push((upper_panel, Rect { height: upper, ..right }));
+        let lower = Rect { y: right.y + upper, height: right.height - upper, ..right };
+        places.panels.push((lower_panel, lower));
+        places
+    }
+}
+
 /// Two heights by their share in percent, and what is left.
 pub(super) fn parts(height: u16, shares: [u16; 2]) -> [u16; 3] {
     let part = |share: u16| u16::try_from((u32::from(height) * u32::from(share) + 50) / 100);

@@ -27,33 +27,14 @@ mod tests;
 
 /// Where everything stands: the table has the upper part, and all of it where rows are few.
 pub(super) fn places(body: Rect, class: Class) -> Places {
-    let mut places = Places::default();
-    let [table, lower, _] = match (class, body.height) {
-        (_, ..14) => [body.height, 0, 0],
-        (Class::Small, _) => layout::parts(body.height, [48, 52]),
-        (Class::Large, _) => layout::parts(body.height, [28, 72]),
-        _ => layout::parts(body.height, [33, 67]),
+    let stack = layout::Stack {
+        pane: PaneId::Providers,
+        panels: [Panel::Latency, Panel::Circuits, Panel::IfGone],
+        table: [48, 33, 28],
+        left: 55,
+        upper: 50,
     };
-    places.panes.push((PaneId::Providers, Rect { height: table, ..body }));
-    if lower == 0 {
-        return places;
-    }
-    let below = Rect { y: body.y + table, height: lower, ..body };
-    if class == Class::Small {
-        places.panels.push((Panel::Latency, below));
-        return places;
-    }
-    let (left, right) = layout::split(below, 55);
-    places.panels.push((Panel::Latency, left));
-    if right.height < 12 {
-        places.panels.push((Panel::IfGone, right));
-        return places;
-    }
-    let [circuits, _, _] = layout::parts(right.height, [50, 50]);
-    places.panels.push((Panel::Circuits, Rect { height: circuits, ..right }));
-    let gone = Rect { y: right.y + circuits, height: right.height - circuits, ..right };
-    places.panels.push((Panel::IfGone, gone));
-    places
+    stack.places(body, class)
 }
 
 /// Draws a panel of this screen.

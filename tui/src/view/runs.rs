@@ -27,33 +27,14 @@ mod whereabouts;
 
 /// Where everything stands: the table has the upper part, and all of it where rows are few.
 pub(super) fn places(body: Rect, class: Class) -> Places {
-    let mut places = Places::default();
-    let [table, lower, _] = match (class, body.height) {
-        (_, ..14) => [body.height, 0, 0],
-        (Class::Small, _) => layout::parts(body.height, [55, 45]),
-        (Class::Large, _) => layout::parts(body.height, [40, 60]),
-        _ => layout::parts(body.height, [42, 58]),
+    let stack = layout::Stack {
+        pane: PaneId::Budgets,
+        panels: [Panel::BurnDown, Panel::Where, Panel::Timeline],
+        table: [55, 42, 40],
+        left: 57,
+        upper: 43,
     };
-    places.panes.push((PaneId::Budgets, Rect { height: table, ..body }));
-    let below = Rect { y: body.y + table, height: lower, ..body };
-    if lower == 0 {
-        return places;
-    }
-    if class == Class::Small {
-        places.panels.push((Panel::BurnDown, below));
-        return places;
-    }
-    let (left, right) = layout::split(below, 57);
-    places.panels.push((Panel::BurnDown, left));
-    if right.height < 12 {
-        places.panels.push((Panel::Timeline, right));
-        return places;
-    }
-    let [parts, _, _] = layout::parts(right.height, [43, 57]);
-    places.panels.push((Panel::Where, Rect { height: parts, ..right }));
-    let timeline = Rect { y: right.y + parts, height: right.height - parts, ..right };
-    places.panels.push((Panel::Timeline, timeline));
-    places
+    stack.places(body, class)
 }
 
 /// Draws a panel of this screen.

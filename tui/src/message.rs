@@ -237,6 +237,19 @@ pub struct Reply {
     pub result: Result<(u16, String), String>,
 }
 
+/// A name as one segment of a path.
+pub fn segment(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    name.bytes().fold(String::with_capacity(name.len()), |mut path, byte| {
+        if plain(byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+        path
+    })
+}
+
 /// A key with its modifiers, as `C-d` or `S-Tab` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chord {
@@ -320,3 +333,14 @@ const NAMED: [(&str, Code); 15] = [
     ("PgDn", Code::PageDown),
     ("Space", Code::Char(' ')),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_segment_whatever_it_holds() {
+        assert_eq!(segment("budget:R-198"), "budget%3AR-198");
+        assert_eq!(segment("a/b?c é"), "a%2Fb%3Fc%20%C3%A9");
+    }
+}

@@ -8,12 +8,13 @@ use tollgate_shared::alert::Alert;
 use tollgate_shared::api::AlertList;
 
 use super::Failure;
-use super::api::{Api, Change, read, segment};
+use super::api::{Api, Change, read};
 use super::circuit::seconds;
 use super::outcome::{Done, print};
 use super::providers::word;
 use super::table::{Head, Table};
 use crate::message::Target;
+use crate::message::segment;
 
 /// What to do with alerts.
 #[derive(Debug, Subcommand)]

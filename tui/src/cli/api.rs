@@ -152,18 +152,6 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Failure> {
     })
 }
 
-/// A name as one segment of a path.
-pub fn segment(name: &str) -> String {
-    name.bytes().fold(String::with_capacity(name.len()), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-        text
-    })
-}
-
 /// What an error answer means.
 fn failure(status: u16, text: &str, what: &str) -> Failure {
     let Ok(ErrorBody { error }) = serde_json::from_str(text) else {
@@ -219,11 +207,5 @@ mod tests {
         for (status, text, code) in rows {
             assert_eq!(failure(status, &text, "GET /x").code(), code, "{status} {text}");
         }
-    }
-
-    #[test]
-    fn names_stay_within_their_segment() {
-        assert_eq!(segment("R-207_a.b~c"), "R-207_a.b~c");
-        assert_eq!(segment("a/b?c d"), "a%2Fb%3Fc%20d");
     }
 }

@@ -11,13 +11,14 @@ use tollgate_shared::id::RunId;
 use tollgate_shared::money::Usd;
 
 use super::Failure;
-use super::api::{Api, Change, read, segment};
+use super::api::{Api, Change, read};
 use super::outcome::{Done, print};
 use super::providers::word;
 use super::table::{Head, Table, or_dash};
 use crate::amount;
 use crate::format;
 use crate::message::Target;
+use crate::message::segment;
 
 /// What to do with budgets.
 #[derive(Debug, Subcommand)]

@@ -6,9 +6,10 @@ use serde_json::json;
 use tollgate_shared::id::ProviderName;
 
 use super::Failure;
-use super::api::{Api, Change, segment};
+use super::api::{Api, Change};
 use super::outcome::{Done, print};
 use crate::message::Target;
+use crate::message::segment;
 
 /// Which circuit, and how it shall be.
 #[derive(Debug, clap::Args)]

@@ -10,11 +10,12 @@ use tollgate_shared::money::Usd;
 use tollgate_shared::receipt::Receipt;
 
 use super::Failure;
-use super::api::{Api, read, segment};
+use super::api::{Api, read};
 use super::outcome::{Done, clean, print};
 use super::providers::word;
 use crate::format;
 use crate::message::Target;
+use crate::message::segment;
 
 /// Which request.
 #[derive(Debug, clap::Args)]

@@ -10,12 +10,13 @@ use tollgate_shared::id::{ModelName, ProviderName};
 use tollgate_shared::provider::ProviderView;
 
 use super::Failure;
-use super::api::{Api, Change, read, segment};
+use super::api::{Api, Change, read};
 use super::outcome::{Done, print};
 use super::table::{Head, Table, or_dash};
 use crate::amount::{self, Price};
 use crate::format;
 use crate::message::Target;
+use crate::message::segment;
 
 /// What to do with providers.
 #[derive(Debug, Subcommand)]

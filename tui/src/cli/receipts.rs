@@ -11,7 +11,7 @@ use tollgate_shared::id::{ProviderName, RunId};
 use tollgate_shared::receipt::Receipt;
 
 use super::Failure;
-use super::api::{Api, segment};
+use super::api::Api;
 use super::outcome::{Done, print};
 use crate::console::ConsoleOptions;
 use crate::export;
@@ -19,6 +19,7 @@ use crate::feed::clock;
 use crate::filter::Filter;
 use crate::format;
 use crate::message::Target;
+use crate::message::segment;
 use crate::model::Tail;
 use crate::text;
 

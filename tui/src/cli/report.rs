@@ -13,12 +13,13 @@ use tollgate_shared::money::Usd;
 use tollgate_shared::receipt::Receipt;
 use tollgate_shared::window::Sums;
 
-use super::api::{Api, read, segment};
+use super::api::{Api, read};
 use super::outcome::{Done, print};
 use super::providers::word;
 use super::table::{Head, Table};
 use crate::export;
 use crate::message::Target;
+use crate::message::segment;
 
 /// What to report.
 #[derive(Debug, Subcommand)]

@@ -4,11 +4,12 @@ use serde_json::json;
 use tollgate_shared::api::{BudgetView, RunList, RunView};
 use tollgate_shared::id::RunId;
 
-use super::api::{Api, Change, read, segment};
+use super::api::{Api, Change, read};
 use super::outcome::{Done, print};
 use super::providers::word;
 use super::table::{Head, Table, or_dash};
 use crate::message::Target;
+use crate::message::segment;
 
 /// How to list.
 #[derive(Debug, clap::Args)]

@@ -12,7 +12,7 @@ use tollgate_shared::alert::AlertState;
 
 use super::forms::send;
 use crate::action::Action;
-use crate::message::{Call, Effect, Purpose, Target};
+use crate::message::{Call, Effect, Purpose, Target, segment};
 use crate::model::{Model, rows};
 
 /// Does one of them.
@@ -61,29 +61,5 @@ pub(super) fn ack(model: &mut Model, id: String) -> Effect {
     send(model, Call::post(Purpose::Ack(id), Target::Gateway, path, "{}".into()))
 }
 
-/// A name as one segment of a path.
-pub(super) fn segment(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    name.bytes().fold(String::with_capacity(name.len()), |mut path, byte| {
-        if plain(byte) {
-            path.push(char::from(byte));
-        } else {
-            path.push_str(&format!("%{byte:02X}"));
-        }
-        path
-    })
-}
-
 /// How long an alert is put away, in minutes.
 const SNOOZE_MIN: u32 = 30;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_one_segment_whatever_it_holds() {
-        assert_eq!(segment("budget:R-198"), "budget%3AR-198");
-        assert_eq!(segment("a/b?c é"), "a%2Fb%3Fc%20%C3%A9");
-    }
-}

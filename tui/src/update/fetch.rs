@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tollgate_shared::api::{AlertList, DailyReport, ExplainView, ReceiptList};
 use tollgate_shared::time::Timestamp;
 
-use super::deeds::segment;
+use crate::message::segment;
 use crate::message::{Call, Effect, Look, Purpose, Target};
 use crate::model::{Answer, Dialog, Key, Link, Model, PaneId, Screen, rows};
 

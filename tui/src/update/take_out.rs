@@ -162,7 +162,7 @@ fn text(value: &impl serde::Serialize) -> String {
 pub(super) fn curl(model: &Model, key: &Key) -> Option<String> {
     let day = model.day();
     let gateway = &model.settings.gateway;
-    let path = |name: &str| super::deeds::segment(name);
+    let path = |name: &str| crate::message::segment(name);
     Some(match key {
         Key::Run(run) | Key::Agent(run, _) => format!("curl -s '{gateway}/budget/{run}'"),
         Key::Provider(name) => format!("curl -s '{}/providers/{name}'", model.settings.router),
